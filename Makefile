@@ -1,0 +1,44 @@
+# edged: `make demo` shows it, `make test` proves it. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# One virtual environment, filled from the hashed lock; made again when the lock or pyproject.toml changes.
+$(VENV)/installed: .ci/requirements-dev.lock pyproject.toml
+	@echo "setting up $(VENV): the locked packages of .ci/requirements-dev.lock and edged itself"
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(APT) python3-venv && $(PYTHON) -m venv $(VENV); }
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r .ci/requirements-dev.lock
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Debian packages are installed only when their command is missing; as root, or through sudo.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+APT := $(SUDO) sh -c 'echo "apt-get install $$*"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$$@" >/dev/null' --
+
+.PHONY: setup mosquitto
+setup: $(VENV)/installed ## the virtual environment with everything locked
+
+mosquitto:
+	@command -v mosquitto >/dev/null && command -v mosquitto_sub >/dev/null || $(APT) mosquitto mosquitto-clients
+
+.PHONY: test lint format lock
+test: setup mosquitto lint ## lint, types and all tests that CI runs
+	@$(PY) -m pytest
+
+lint: setup ## ruff and mypy
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+format: setup ## rewrite the code the way ruff likes it
+	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
+
+lock: ## resolve the dependencies anew into .ci/*.lock, with hashes, for Python 3.10 to 3.13
+	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip -q install uv==$(UV)
+	@$(LOCK) --output-file .ci/requirements.lock
+	@$(LOCK) --extra dev --output-file .ci/requirements-dev.lock
+UV := 0.13.9
+LOCK := .venv/lock/bin/uv --quiet pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header

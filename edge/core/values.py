@@ -1,0 +1,209 @@
+"""Every type that flows through the daemon: frozen, checked once at birth, trusted afterwards.
+
+Pixel coordinates are floats with the origin in the upper left corner, x to the right and y down. Points of
+lines and zones are fractions of the picture until `scaled` turns them into pixels. Times end in `_s`:
+`monotonic_s` measures, `wall_s` (seconds since 1970, UTC) only labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of one camera, with its times. It lives until the next one; it is never written.
+
+    `pixels` has shape (height, width, 3), uint8, blue-green-red. `index` counts from 0 at the source, dropped
+    frames included, so that a gap is visible.
+    """
+
+    camera: str
+    index: int
+    monotonic_s: float
+    wall_s: float
+    pixels: Pixels = field(repr=False, compare=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels; corners may lie outside the picture, but never the wrong way round."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.x1, self.y1, self.x2, self.y2))):
+            raise ValueError("a box has a coordinate that is not finite")
+        if self.x2 < self.x1 or self.y2 < self.y1:
+            raise ValueError("a box must have x1 <= x2 and y1 <= y2")
+
+    @property
+    def width(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> float:
+        return self.y2 - self.y1
+
+    @property
+    def centre(self) -> Point:
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+
+class Anchor(str, Enum):
+    """The point of a person's box that stands for the person."""
+
+    FOOT = "foot"
+    CENTRE = "centre"
+    HEAD = "head"
+
+    def of(self, box: Box) -> Point:
+        x, y = box.centre
+        return x, {Anchor.FOOT: box.y2, Anchor.CENTRE: y, Anchor.HEAD: box.y1}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A person seen in one picture, with the detector's score in 0..1."""
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A counting line from `start` to `end`; who crosses it towards `inside` enters."""
+
+    id: str
+    start: Point
+    end: Point
+    inside: Point
+    anchor: Anchor = Anchor.FOOT
+
+    def scaled(self, width: float, height: float) -> Line:
+        scale = _scaler(width, height)
+        return replace(self, start=scale(self.start), end=scale(self.end), inside=scale(self.inside))
+
+
+class Role(str, Enum):
+    """What a zone is for; people who dwell in a `staff` zone are not counted."""
+
+    AREA = "area"
+    QUEUE = "queue"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """An area whose occupancy and dwell are measured."""
+
+    id: str
+    polygon: tuple[Point, ...]
+    dwell_s_min: float = 3.0
+    role: Role = Role.AREA
+    anchor: Anchor = Anchor.FOOT
+
+    def scaled(self, width: float, height: float) -> Zone:
+        return replace(self, polygon=tuple(map(_scaler(width, height), self.polygon)))
+
+
+def _scaler(width: float, height: float) -> Callable[[Point], Point]:
+    return lambda point: (point[0] * width, point[1] * height)
+
+
+class Kind(str, Enum):
+    """The kinds of event that the counting stage produces."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    DWELL = "dwell"
+
+
+class Ended(str, Enum):
+    """How a visit to a zone ended."""
+
+    LEFT = "left"
+    LOST = "lost"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something happened, on the source's own frame count and on both clocks."""
+
+    frame: int
+    monotonic_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One person crossed one line. `kind` is ENTRY or EXIT; `reason` says in words why it was counted.
+
+    `track` is for explanations on the device; the wire has no field for it.
+    """
+
+    camera: str
+    line: str
+    kind: Kind
+    at: Moment
+    track: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dwell:
+    """One visit of one person to one zone, published once, when it ended."""
+
+    camera: str
+    zone: str
+    dwell_s: float
+    ended: Ended
+    at: Moment
+    track: int
+
+    def __post_init__(self) -> None:
+        if not self.dwell_s >= 0:
+            raise ValueError("a dwell cannot be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How many people are in a zone from this moment on: a state, published when it changes."""
+
+    camera: str
+    zone: str
+    count: int
+    at: Moment
+
+
+Event = Crossing | Dwell | Occupancy
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Bytes for one topic, made by `core.wire` and by nothing else. `id` is unique for ever and lets a
+    subscriber remove duplicates; `kind` names the class that a full outbox drops by."""
+
+    id: str
+    topic: str
+    payload: bytes
+    retain: bool
+    kind: str

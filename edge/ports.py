@@ -1,0 +1,52 @@
+"""The Protocols between the pure core and the world. Built-ins enter by the same door as visitors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from edge.core.values import Detection, Frame, Message, Pixels
+
+
+class Clock(Protocol):
+    """The two clocks: one measures, the other labels."""
+
+    def monotonic_s(self) -> float: ...
+
+    def wall_s(self) -> float: ...
+
+
+class Source(Protocol):
+    """A camera or a clip. `frames` yields until the source ends (clip) or fails (AdapterError).
+
+    `lossless` says that no frame may be dropped to keep up: a clip waits, a camera does not.
+    """
+
+    lossless: bool
+
+    def frames(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None: ...
+
+
+class Detector(Protocol):
+    """Finds people: pixels (height, width, 3) uint8 BGR -> detections in pixels of that picture."""
+
+    def detect(self, pixels: Pixels) -> tuple[Detection, ...]: ...
+
+
+class Sink(Protocol):
+    """Takes messages for good: what `append` returned from survives a power cut; else AdapterError."""
+
+    def append(self, messages: Sequence[Message]) -> None: ...
+
+
+class AdapterError(Exception):
+    """The world failed: what was done, to what, why, and what the operator can do about it.
+
+    Retried inside the worker that met it; credentials are redacted before they come in here.
+    """
+
+    def __init__(self, operation: str, subject: str, cause: str, hint: str = "") -> None:
+        self.operation, self.subject, self.cause, self.hint = operation, subject, cause, hint
+        super().__init__(f"cannot {operation} {subject}: {cause}" + (f" ({hint})" if hint else ""))
