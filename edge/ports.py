@@ -50,3 +50,7 @@ class AdapterError(Exception):
     def __init__(self, operation: str, subject: str, cause: str, hint: str = "") -> None:
         self.operation, self.subject, self.cause, self.hint = operation, subject, cause, hint
         super().__init__(f"cannot {operation} {subject}: {cause}" + (f" ({hint})" if hint else ""))
+
+
+class ModelError(AdapterError):
+    """A model that must not be run: missing, broken, or not the one of the manifest. Never retried."""

@@ -1,0 +1,130 @@
+"""Decoding: what the tensors say must come out as boxes, whatever the quantisation."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edge.core import decode
+from edge.core.decode import Fit, Tensor
+
+BINS = 11
+
+
+def quantised(values: np.ndarray, scale: float, zero_point: int) -> Tensor:
+    q = np.clip(np.round(values / scale) + zero_point, -128, 127)
+    return Tensor(q.astype(np.int8), scale, zero_point)
+
+
+def levels(width: int, height: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Empty scores and flat distances for every stride."""
+    cells = [(width // stride) * (height // stride) for stride in decode.STRIDES]
+    return [np.zeros((n, 1)) for n in cells], [np.zeros((n, 4 * BINS)) for n in cells]
+
+
+def nanodet(
+    scores: list[np.ndarray], distances: list[np.ndarray], width: int
+) -> tuple[list[list[float]], list[float]]:
+    boxes, kept = decode.nanodet(
+        [quantised(s, 1 / 256, -128) for s in scores],
+        [quantised(d, 0.1, 0) for d in distances],
+        width,
+        floor=0.1,
+    )
+    return boxes.tolist(), kept.tolist()
+
+
+def test_an_empty_picture_has_no_boxes() -> None:
+    scores, distances = levels(64, 32)
+    assert nanodet(scores, distances, 64) == ([], [])
+
+
+def test_one_hot_cell_gives_the_box_around_it() -> None:
+    scores, distances = levels(64, 32)
+    column, row = 3, 1
+    cell = row * (64 // 8) + column
+    scores[0][cell] = 0.75
+    for side, strides in enumerate((1, 2, 3, 4)):  # left, top, right, bottom
+        distances[0][cell, side * BINS + strides] = 12.7  # one bin far above the others
+    boxes, kept = nanodet(scores, distances, 64)
+    x, y = (column + 0.5) * 8, (row + 0.5) * 8
+    assert boxes[0] == pytest.approx([x - 8, y - 16, x + 24, y + 32], abs=0.1)
+    assert kept == [0.75]
+
+
+def test_a_flat_distribution_is_its_mean() -> None:
+    scores, distances = levels(64, 64)
+    scores[2][0] = 0.5
+    boxes, _ = nanodet(scores, distances, 64)
+    assert boxes[0] == pytest.approx([16 - 160, 16 - 160, 16 + 160, 16 + 160])
+
+
+@given(st.floats(0.02, 0.98), st.integers(1, 255))
+def test_the_floor_in_int8_is_the_floor_in_real_numbers(floor: float, steps: int) -> None:
+    tensor = Tensor(np.arange(-128, 128, dtype=np.int16).astype(np.int8), 1 / steps, -128)
+    real = (tensor.q.astype(float) + 128) / steps
+    assert np.array_equal(tensor.q >= tensor.least(floor), real >= floor - 1e-6)
+
+
+def test_two_boxes_of_one_person_become_one_and_the_better_stays() -> None:
+    boxes = np.array([[0, 0, 10, 20], [1, 0, 11, 20], [50, 0, 60, 20]], np.float32)
+    kept = decode.suppress(boxes, np.array([0.6, 0.9, 0.3], np.float32), 0.5)
+    assert kept.tolist() == [1, 2]
+
+
+def test_suppressing_nothing_gives_nothing() -> None:
+    assert decode.suppress(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.5).tolist() == []
+
+
+def greedy(boxes: np.ndarray, scores: np.ndarray, iou_max: float) -> list[int]:
+    """The textbook's loop, as slow as it is plain."""
+    kept: list[int] = []
+    for i in sorted(range(len(boxes)), key=lambda i: -scores[i]):
+        if all(overlap(boxes[i], boxes[j]) <= iou_max for j in kept):
+            kept.append(i)
+    return kept
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.float32:
+    both = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0).prod()
+    union = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - both
+    return np.float32(both / max(union, np.float32(1e-9)))
+
+
+@given(
+    hnp.arrays(np.int32, st.tuples(st.integers(0, 40), st.just(4)), elements=st.integers(0, 30)),
+    st.sampled_from([0.3, 0.45, 0.7]),
+    st.randoms(use_true_random=False),
+)
+def test_suppression_equals_the_textbook(raw: np.ndarray, iou_max: float, random: Random) -> None:
+    boxes = np.concatenate([raw[:, :2], raw[:, :2] + raw[:, 2:]], axis=1).astype(np.float32)
+    scores = np.array([random.random() for _ in raw], np.float32)
+    assert decode.suppress(boxes, scores, iou_max).tolist() == greedy(boxes, scores, iou_max)
+
+
+def test_a_crowded_picture_is_cut_at_the_best_candidates() -> None:
+    count = decode.CANDIDATES_MAX + 50
+    boxes = np.array([[i * 20, 0, i * 20 + 10, 10] for i in range(count)], np.float32)
+    scores = np.linspace(0.1, 0.9, count, dtype=np.float32)
+    kept = decode.suppress(boxes, scores, 0.5)
+    assert kept.tolist() == list(range(count - 1, 49, -1))
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000), st.sampled_from([(416, 416), (416, 256), (320, 192)]))
+def test_a_picture_of_any_size_fits_and_touches_a_side(w: int, h: int, canvas: tuple[int, int]) -> None:
+    fit = Fit.of((w, h), canvas)
+    assert 1 <= fit.width <= canvas[0]
+    assert 1 <= fit.height <= canvas[1]
+    assert fit.width == canvas[0] or fit.height == canvas[1]
+
+
+def test_boxes_come_back_in_pixels_of_the_picture() -> None:
+    fit = Fit.of((832, 416), (416, 416))
+    (found,) = decode.detections(np.array([[10, 20, 30, 60]], np.float32), np.array([0.5]), fit)
+    assert (found.box.x1, found.box.y1, found.box.x2, found.box.y2) == (20, 40, 60, 120)
+    assert found.score == 0.5
