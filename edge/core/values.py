@@ -197,6 +197,37 @@ class Occupancy:
 Event = Crossing | Dwell | Occupancy
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceHash:
+    """A track's face as a binary code under one epoch's key: (bits / 64,) uint64. Personal data while that
+    key lives, so it never shows in a `repr`; its owner wipes it when it has been used."""
+
+    epoch: int
+    words: NDArray[np.uint64] = field(repr=False)
+
+    def wipe(self) -> None:
+        self.words.fill(0)
+
+
+class MatchQuality(str, Enum):
+    """How far from the decision threshold an entry and an exit were linked."""
+
+    OK = "ok"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One entry linked to its exit: how long it lasted, and nothing else: no time, no place, no id."""
+
+    dwell_s: float
+    quality: MatchQuality
+
+    def __post_init__(self) -> None:
+        if not self.dwell_s >= 0:
+            raise ValueError("a visit cannot end before it began")
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """Bytes for one topic, made by `core.wire` and by nothing else. `id` is unique for ever and lets a
