@@ -32,7 +32,7 @@ def people(rng: np.random.Generator, count: int, dimensions: int = 128) -> Float
 
 def seen_again(rng: np.random.Generator, templates: Floats, cosine: float = 0.8) -> Floats:
     """The same people on another occasion, each at about this cosine from before."""
-    noise = rng.standard_normal(templates.shape)
+    noise = unit(rng.standard_normal(templates.shape))
     noise = unit(noise - (noise * templates).sum(axis=1, keepdims=True) * templates)
     return unit(cosine * templates + np.sqrt(1 - cosine**2) * noise)
 

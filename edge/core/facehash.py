@@ -58,11 +58,10 @@ def derive_key(seed: bytearray | memoryview, scheme: Scheme, purpose: Purpose) -
     """The 32-byte key of one purpose from an epoch's 32-byte seed; the caller wipes it."""
     if len(seed) != SEED_BYTES:
         raise ValueError(f"a seed has {SEED_BYTES} bytes")
-    info = (
-        f"fh1|{purpose.value}|{scheme.model_sha256}|{scheme.dimensions}|{scheme.bits}|{scheme.camera_group}"
-    )
+    shape = f"{scheme.dimensions}|{scheme.bits}"
+    info = f"fh1|{purpose.value}|{scheme.model_sha256}|{shape}|{scheme.camera_group}".encode()
     key = bytearray(KEY_BYTES)
-    HKDF(SHA256(), KEY_BYTES, salt=scheme.install_id.encode(), info=info.encode()).derive_into(seed, key)
+    HKDF(SHA256(), KEY_BYTES, salt=scheme.install_id.encode(), info=info).derive_into(seed, key)
     return key
 
 
@@ -78,7 +77,7 @@ class Projection:
         self._signs = np.zeros(len(rows), bool)
 
     def hash(self, template: Floats) -> FaceHash:
-        """The code of a template of shape (dimensions,); the caller wipes the code when it is done with it."""
+        """The code of a template of shape (dimensions,); the caller wipes the code after use."""
         np.einsum("ld,d->l", self._rows, template, out=self._dots)
         np.greater(self._dots, 0, out=self._signs)
         words = np.packbits(self._signs, bitorder="little").view(np.uint64)
@@ -96,9 +95,8 @@ class Projection:
 def projection(epoch: int, seed: bytearray | memoryview, scheme: Scheme) -> Projection:
     """The epoch's projection: Haar-random orthonormal blocks of (dimensions, dimensions), stacked."""
     key = derive_key(seed, scheme, Purpose.PROJECTION)
-    blocks = _gaussians(key, scheme.bits * scheme.dimensions).reshape(
-        -1, scheme.dimensions, scheme.dimensions
-    )
+    gaussians = _gaussians(key, scheme.bits * scheme.dimensions)
+    blocks = gaussians.reshape(-1, scheme.dimensions, scheme.dimensions)
     key[:] = bytes(KEY_BYTES)
     for block in blocks:
         _orthonormalise(block)
@@ -156,7 +154,8 @@ def fuse(samples: Floats, mean: Floats) -> Floats:
 
 def distances(codes: Codes, probe: Codes) -> NDArray[np.uint16]:
     """Hamming distances (n,) of a probe (words,) to codes stored by column: shape (words, n), C order."""
-    return np.bitwise_count(codes ^ probe[:, None]).sum(axis=0, dtype=np.uint16)
+    counts: NDArray[np.uint16] = np.add.reduce(np.bitwise_count(codes ^ probe[:, None]), dtype=np.uint16)
+    return counts
 
 
 def _wipe(*buffers: NDArray[np.generic]) -> None:

@@ -29,9 +29,8 @@ def test_keys_are_hkdf_sha256_over_everything_they_are_bound_to() -> None:
     """Recomputed from RFC 5869 with the standard library."""
     info = f"fh1|sealing|{SCHEME.model_sha256}|128|512|entrance".encode()
     pseudo_random = hmac.digest(b"shop/door", SEED, hashlib.sha256)
-    assert derive_key(SEED, SCHEME, Purpose.SEALING) == hmac.digest(
-        pseudo_random, info + b"\1", hashlib.sha256
-    )
+    expected = hmac.digest(pseudo_random, info + b"\1", hashlib.sha256)
+    assert derive_key(SEED, SCHEME, Purpose.SEALING) == expected
 
 
 def test_the_two_purposes_have_different_keys() -> None:
@@ -78,9 +77,8 @@ def test_the_projection_is_the_sign_corrected_qr_of_the_keystream_as_gaussians()
     uniform = ((np.frombuffer(stream, "<u8") >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
     radius, angle = np.sqrt(-2 * np.log(uniform[: 256 * 128])), 2 * math.pi * uniform[256 * 128 :]
     gaussians = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)]).reshape(4, 128, 128)
-    for block, gaussian in zip(
-        rows(projection(1, SEED, SCHEME)).reshape(4, 128, 128), gaussians, strict=True
-    ):
+    blocks = rows(projection(1, SEED, SCHEME)).reshape(4, 128, 128)
+    for block, gaussian in zip(blocks, gaussians, strict=True):
         q, r = np.linalg.qr(gaussian.T)
         np.testing.assert_allclose(block, (q * np.sign(np.diag(r))).T, atol=1e-5)
 
@@ -120,11 +118,11 @@ def test_a_person_is_nearer_to_themselves_than_to_anyone_else() -> None:
     assert found == list(range(200))
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 2**64 - 1), min_size=3, max_size=3), min_size=1, max_size=20), st.data()
-)
-def test_distances_count_the_bits_that_differ(columns: list[list[int]], data: st.DataObject) -> None:
-    probe = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=3, max_size=3))
+CODE = st.lists(st.integers(0, 2**64 - 1), min_size=3, max_size=3)
+
+
+@given(st.lists(CODE, min_size=1, max_size=20), CODE)
+def test_distances_count_the_bits_that_differ(columns: list[list[int]], probe: list[int]) -> None:
     codes = np.ascontiguousarray(np.array(columns, np.uint64).T)
     expected = [sum((a ^ b).bit_count() for a, b in zip(c, probe, strict=True)) for c in columns]
     assert distances(codes, np.array(probe, np.uint64)).tolist() == expected

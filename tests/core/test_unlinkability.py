@@ -1,4 +1,4 @@
-"""What the key protects, in figures: codes of different keys say nothing about each other; with the key they do.
+"""What the key protects, in figures: codes of different keys say nothing of each other; of one key, all.
 
 Each claim has its counter-test: a weakened key schedule must make the claim's own figure fail.
 """
