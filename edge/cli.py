@@ -1,5 +1,73 @@
-"""The command line: `edged <command>`; each command lives in its own module of `edge.commands`."""
+"""The command line: `edged COMMAND`; each is a module of `edge.commands`, imported only when asked for.
+
+Exit codes: 0 done, 1 a bug or a failed check, 2 bad input or config, 3 a model that must not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from edge import __version__
+from edge.ports import AdapterError, ConfigError, ModelError
+
+COMMANDS = {
+    "check": "say at once all that is wrong with a config file",
+}
+
+EPILOG = """a first look:
+  edged demo                          watch real people become events
+  edged check --config my.yaml        is my config right?
+  edged count clip.mp4 --config my.yaml
+"""
+
+# FFmpeg and OpenCV print their own lines on every hiccup of a stream; ours name camera and remedy.
+QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-def main() -> int:
-    return 0
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit code."""
+    chosen = _top().parse_args(argv)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    command = importlib.import_module(f"edge.commands.{chosen.command}")
+    parser = argparse.ArgumentParser(
+        prog=f"edged {chosen.command}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    try:
+        return int(command.run(parser.parse_args(chosen.arguments)))
+    except ConfigError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    except ModelError as error:
+        print(f"edged: {error}", file=sys.stderr)
+        return 3
+    except AdapterError as error:
+        print(f"edged: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `edged count … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _top() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<9} {what}" for name, what in COMMANDS.items())
+    top = argparse.ArgumentParser(
+        prog="edged",
+        description=f"The camera that counts people and forgets them.\n\ncommands:\n{listed}\n\n"
+        "`edged COMMAND --help` says more.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"edged {__version__}")
+    top.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of the commands above")
+    top.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return top

@@ -54,3 +54,11 @@ class AdapterError(Exception):
 
 class ModelError(AdapterError):
     """A model that must not be run: missing, broken, or not the one of the manifest. Never retried."""
+
+
+class ConfigError(Exception):
+    """The config is wrong. `problems` holds every complaint at once, each with file, line, key and remedy."""
+
+    def __init__(self, problems: Sequence[object]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, problems)))
