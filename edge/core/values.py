@@ -49,7 +49,7 @@ class Box:
     y2: float
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (self.x1, self.y1, self.x2, self.y2))):
+        if not math.isfinite(self.x1 + self.y1 + self.x2 + self.y2):
             raise ValueError("a box has a coordinate that is not finite")
         if self.x2 < self.x1 or self.y2 < self.y1:
             raise ValueError("a box must have x1 <= x2 and y1 <= y2")
@@ -85,6 +85,24 @@ class Detection:
 
     box: Box
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One person followed through time, as the tracker knows them after one frame.
+
+    `box` is smoothed; while the person is not `seen` in this frame it is a prediction. Only `confirmed`
+    tracks stand for people; the others are detections that still have to prove themselves. `score` is that
+    of the latest detection. `born_s` and `seen_s` are monotonic times of the first and the latest detection.
+    """
+
+    id: int
+    box: Box
+    score: float
+    confirmed: bool
+    seen: bool
+    born_s: float
+    seen_s: float
 
 
 @dataclass(frozen=True, slots=True)
