@@ -183,7 +183,7 @@ class Tracker:
         if not len(rows):
             return
         seen = _centred(boxes)
-        noise = s.noise_bh**2 * (1 + 3 * (scores < s.score_high))[:, None]
+        noise = s.noise_bh**2 * np.where(scores < s.score_high, 4.0, 1.0)[:, None]
         p, pv, v = (r.spread[rows, :, i] for i in range(3))
         k_at, k_speed = p / (p + noise), pv / (p + noise)
         r.spread[rows] = np.stack([p * (1 - k_at), pv * (1 - k_at), v - k_speed * pv], axis=2)
