@@ -171,10 +171,8 @@ class Tracker:
             return cost
         colours = np.array([clothes(pixels, boxes[j]) for j in columns])
         like = r.colour @ colours.T
-        known = r.colour.any(axis=1)[:, None]
-        cost[:, columns] = np.where(
-            known & (like < self._set.colour_min), np.inf, cost[:, columns] + 1 - like
-        )
+        other = (like < self._set.colour_min) & (r.colour.sum(axis=1) > 0)[:, None]
+        cost[:, columns] = np.where(other, np.inf, cost[:, columns] + 1 - like)
         return cost
 
     def _correct(self, rows: Ints, boxes: Floats, scores: Floats, now: float) -> None:
