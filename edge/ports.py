@@ -36,9 +36,15 @@ class Detector(Protocol):
 
 
 class Sink(Protocol):
-    """Takes messages for good: what `append` returned from survives a power cut; else AdapterError."""
+    """Takes messages for good: what `commit` returned from survives a power cut; else AdapterError.
 
-    def append(self, messages: Sequence[Message]) -> None: ...
+    `ledger` is kept in the same transaction and replaces the one before. `post` takes a retained state,
+    which needs no disk: it is made again from the ledger after a restart.
+    """
+
+    def commit(self, messages: Sequence[Message], ledger: str) -> None: ...
+
+    def post(self, state: Message) -> None: ...
 
 
 class AdapterError(Exception):

@@ -246,13 +246,27 @@ class Visit:
             raise ValueError("a visit cannot end before it began")
 
 
+class Sync(str, Enum):
+    """How far the wall clock can be trusted: set by a time server now; once, but no longer; never."""
+
+    SYNCED = "synced"
+    HOLDOVER = "holdover"
+    UNSYNCED = "unsynced"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Bytes for one topic, made by `core.wire` and by nothing else. `id` is unique for ever and lets a
-    subscriber remove duplicates; `kind` names the class that a full outbox drops by."""
+    """Bytes for one topic, made by `core.wire` and by nothing else.
+
+    An event has a `sequence` from 1, its place in the device's order, and an `id` that is unique for ever, so
+    that a subscriber can remove duplicates. A retained state has `sequence` 0: only its newest value matters.
+    `kind` names the class that a full outbox drops by. `monotonic_s` is when it was made, in this boot.
+    """
 
     id: str
     topic: str
     payload: bytes
     retain: bool
     kind: str
+    sequence: int = 0
+    monotonic_s: float = 0.0
