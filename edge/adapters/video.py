@@ -20,6 +20,7 @@ from edge.ports import AdapterError, Clock
 
 OPEN_TIMEOUT_MS = 10_000  # RTSP takes about 2 s to open
 READ_TIMEOUT_MS = 1_500  # FFmpeg's RTSP gives up after three of these
+WHOLE = 0.95  # of the frames that a header states: some containers only estimate the number
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,16 @@ class FileSource:
     def __init__(self, camera: str, path: Path, clock: Clock, fps_max: float | None = None) -> None:
         self._camera, self._path, self._clock, self._fps_max = camera, path, clock, fps_max
         self._capture = open_clip(path)
+        self.frames_read = 0
         self.frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else 25.0
+
+    def check_whole(self) -> None:
+        """Raise AdapterError if the recording ended well before the length that its header states."""
+        if self.frames_read < self.frame_count * WHOLE:
+            cause = f"it ends after {self.frames_read} of {self.frame_count} frames"
+            raise AdapterError("read clip", str(self._path), cause, "the file is cut off: copy it again")
 
     def frames(self) -> Iterator[Frame]:
         monotonic_s, wall_s = self._clock.monotonic_s(), self._clock.wall_s()
@@ -71,6 +79,7 @@ class FileSource:
             ok, pixels = self._capture.read()
             if not ok:
                 return
+            self.frames_read += 1
             stated_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             at_s = stated_s if stated_s > at_s else at_s + 1 / self.fps
             yield at_s, cast(Pixels, pixels)

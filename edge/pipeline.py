@@ -1,0 +1,55 @@
+"""The whole flow of one camera on one screen: a frame goes in, events come out.
+
+Pure of threads and clocks: the daemon and `edged count` run this same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge.core.counting import Counter
+from edge.core.tracker import Tracker
+from edge.core.values import Event, Frame, Line, Moment, Pixels, Point, Track, Zone
+from edge.ports import Detector
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is counted in one camera's picture. All points are fractions of the picture."""
+
+    camera: str
+    lines: tuple[Line, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    ignore: tuple[tuple[Point, ...], ...] = ()
+
+
+class Pipeline:
+    """One camera's state. `tracks` are those of the latest frame, for explanations on the device."""
+
+    def __init__(self, scene: Scene, detector: Detector) -> None:
+        self._scene, self._detector = scene, detector
+        self._tracker = Tracker()
+        self._counter = Counter(scene.camera, scene.lines, scene.zones)
+        self.tracks: tuple[Track, ...] = ()
+
+    def step(self, frame: Frame) -> list[Event]:
+        blackout(frame.pixels, self._scene.ignore)
+        detections = self._detector.detect(frame.pixels)
+        self.tracks = self._tracker.update(detections, frame)
+        return self._counter.update(self.tracks, frame)
+
+    def close(self, at: Moment) -> list[Event]:
+        """The events of a planned end: every visit that is still going on ends as `shutdown`."""
+        return self._counter.close(at)
+
+
+def blackout(pixels: Pixels, polygons: Sequence[Sequence[Point]]) -> None:
+    """Black out polygons (fractions of the picture) in place, before anything has looked at them."""
+    height, width = pixels.shape[:2]
+    for polygon in polygons:
+        corners = np.round(np.asarray(polygon) * (width, height)).astype(np.int32)
+        cv2.fillPoly(pixels, [corners], (0, 0, 0))
