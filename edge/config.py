@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edge.core.values import Anchor, Line, Role, Zone
+from edge.core.values import Anchor, Line, Role, Scene, Zone
 from edge.ports import ConfigError
 from edge.yamlpos import Document, Problem, in_order, parse, problems_of
 
@@ -221,6 +221,10 @@ class Camera(Section):
             raise ValueError("nothing to count: give the camera at least one line or zone")
         _unique("lines and zones", [*(line.id for line in self.lines), *(zone.id for zone in self.zones)])
         return self
+
+    def to_scene(self) -> Scene:
+        lines = tuple(line.to_line() for line in self.lines)
+        return Scene(self.id, lines, tuple(zone.to_zone() for zone in self.zones), self.ignore)
 
 
 class Config(Section):

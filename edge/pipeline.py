@@ -6,25 +6,14 @@ Pure of threads and clocks: the daemon and `edged count` run this same code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from edge.core.counting import Counter
 from edge.core.tracker import Tracker
-from edge.core.values import Event, Frame, Line, Moment, Pixels, Point, Track, Zone
+from edge.core.values import Event, Frame, Moment, Pixels, Point, Scene, Track
 from edge.ports import Detector
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What is counted in one camera's picture. All points are fractions of the picture."""
-
-    camera: str
-    lines: tuple[Line, ...] = ()
-    zones: tuple[Zone, ...] = ()
-    ignore: tuple[tuple[Point, ...], ...] = ()
 
 
 class Pipeline:

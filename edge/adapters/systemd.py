@@ -58,7 +58,7 @@ class _Priorities(logging.Formatter):
 
 
 def log_to_journal(level: int) -> None:
-    """Send the log to stderr: with priorities where that is the journal, with times where it is a terminal."""
+    """Send the log to stderr: with priorities where that is the journal, with times on a terminal."""
     handler = logging.StreamHandler(sys.stderr)
     if os.environ.get("JOURNAL_STREAM"):
         handler.setFormatter(_Priorities("%(message)s"))

@@ -22,10 +22,9 @@ from typing import TextIO
 
 from edge.adapters import tflite
 from edge.adapters.video import FileSource
-from edge.app import moment_of, scene_of
 from edge.config import DEFAULT_PATH, Detector, read
-from edge.core.values import Crossing, Dwell, Event, Frame, Kind, Line, Moment, Occupancy, Track
-from edge.pipeline import Pipeline, Scene
+from edge.core.values import Crossing, Dwell, Event, Frame, Kind, Line, Moment, Occupancy, Scene, Track
+from edge.pipeline import Pipeline
 from edge.ports import AdapterError
 
 MIDDLE = Scene("clip", (Line("middle", (0.5, 0.0), (0.5, 1.0), inside=(1.0, 0.5)),))
@@ -129,7 +128,7 @@ def chosen(path: Path | None, camera: str | None) -> tuple[Scene, Detector]:
         raise AdapterError("choose", "a camera", f"the config has {', '.join(cameras)}", "give --camera")
     if camera is not None and camera not in cameras:
         raise AdapterError("find camera", camera, f"the config has {', '.join(cameras)}")
-    return scene_of(cameras[camera] if camera else config.cameras[0]), config.detector
+    return (cameras[camera] if camera else config.cameras[0]).to_scene(), config.detector
 
 
 def count(source: FileSource, pipeline: Pipeline, scene: Scene, tracks: TextIO | None) -> Tally:
@@ -138,7 +137,7 @@ def count(source: FileSource, pipeline: Pipeline, scene: Scene, tracks: TextIO |
     last = Moment(0, 0.0, 0.0)
     for frame in with_progress(source):
         tally.add(pipeline.step(frame))
-        last = moment_of(frame)
+        last = frame.at
         if tracks:
             tracks.writelines(mot_line(frame.index + 1, track) for track in pipeline.tracks if track.seen)
     tally.add(pipeline.close(last))
@@ -170,7 +169,7 @@ def with_progress(source: FileSource) -> Iterator[Frame]:
 
 def table(result: dict[str, object], tally: Tally) -> Iterator[str]:
     """What was counted, for people."""
-    yield f"{result['clip']}: {result['frames']} frames, {result['seconds']} s, {result['speed_fps']} frames/s"
+    yield "{clip}: {frames} frames, {seconds} s, {speed_fps} frames/s".format(**result)
     if tally.scene.lines:
         yield f"\n{'line':<20}{'entry':>8}{'exit':>8}"
     for line in tally.scene.lines:

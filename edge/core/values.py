@@ -38,6 +38,10 @@ class Frame:
         """(width, height) in pixels."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
+    @property
+    def at(self) -> Moment:
+        return Moment(self.index, self.monotonic_s, self.wall_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -140,6 +144,16 @@ class Zone:
 
     def scaled(self, width: float, height: float) -> Zone:
         return replace(self, polygon=tuple(map(_scaler(width, height), self.polygon)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is counted in one camera's picture; `ignore` is blacked out. All points are fractions of it."""
+
+    camera: str
+    lines: tuple[Line, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    ignore: tuple[tuple[Point, ...], ...] = ()
 
 
 def _scaler(width: float, height: float) -> Callable[[Point], Point]:
