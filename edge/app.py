@@ -261,7 +261,7 @@ def publisher_of(
     if printing:
         return Printer(outbox)
     device = contract.device
-    tls = settings.tls and mqtt.Tls(settings.tls.ca_file, settings.tls.cert_file, settings.tls.key_file)
+    tls = mqtt.Tls(files.ca_file, files.cert_file, files.key_file) if (files := settings.tls) else None
     broker = mqtt.Broker(
         settings.host,
         settings.port,

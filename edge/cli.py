@@ -15,6 +15,7 @@ from edge import __version__
 from edge.ports import AdapterError, ConfigError, ModelError
 
 COMMANDS = {
+    "run": "the daemon: cameras in, events out, until it is told to stop",
     "count": "count the people in a recording, with the same pipeline as the daemon",
     "check": "say at once all that is wrong with a config file",
 }

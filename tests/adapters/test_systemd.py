@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,16 @@ from edge.adapters.systemd import Notifier, log_to_journal, watchdog_s
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+def manager(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[socket.socket]:
     name = str(tmp_path / "notify") if request.param == "path" else f"@edged-test-{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(name.replace("@", "\0", 1))
     listener.settimeout(5)
-    request.addfinalizer(listener.close)
     monkeypatch.setenv("NOTIFY_SOCKET", name)
-    return listener
+    yield listener
+    listener.close()
 
 
 def test_the_manager_hears_ready_and_each_status_once(manager: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.test_cli import edged
 
 CLIP = Path(__file__).parents[1] / "data/vtest.mp4"
 DOOR = {"id": "door", "from": [0.2865, 0.2604], "to": [0.2865, 0.5903], "inside": [0.0911, 0.42]}
-YARD = {"id": "yard", "polygon": [[0.3, 0.2], [0.9, 0.2], [0.9, 0.9], [0.3, 0.9]], "dwell_s_min": 1}
+SQUARE = {"id": "square", "polygon": [[0.3, 0.2], [0.9, 0.2], [0.9, 0.9], [0.3, 0.9]], "dwell_s_min": 1}
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def config(tmp_path: Path) -> Path:
         "id": "yard",
         "source": "v4l2:/dev/video0",
         "lines": [DOOR],
-        "zones": [{**YARD, "id": "square"}],
+        "zones": [SQUARE],
     }
     path = tmp_path / "edged.yaml"
     path.write_text(yaml.safe_dump({"site": "a", "device": "b", "mqtt": {"host": "c"}, "cameras": [camera]}))
@@ -114,7 +115,7 @@ def test_a_bad_config_is_said_before_the_clip_is_opened(tmp_path: Path) -> None:
 
 def test_one_of_several_cameras_must_be_chosen(tmp_path: Path, config: Path) -> None:
     document = yaml.safe_load(config.read_text())
-    document["cameras"].append({**document["cameras"][0], "id": "back"})
+    document["cameras"].append({**copy.deepcopy(document["cameras"][0]), "id": "back"})
     config.write_text(yaml.safe_dump(document))
     assert "the config has yard, back (give --camera)" in edged("count", CLIP, "--config", config).stderr
     assert "the config has yard, back" in edged("count", CLIP, "--config", config, "--camera", "x").stderr
