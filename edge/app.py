@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 
 from edge import __version__
 from edge.adapters import mqtt, tflite
-from edge.adapters.clock import SystemClock, system_zone
+from edge.adapters.clock import KernelSync, SystemClock, system_zone
 from edge.adapters.outbox import Outbox
 from edge.adapters.publisher import Printer, Publisher
 from edge.adapters.slot import LatestSlots, WhenFull
@@ -68,7 +68,7 @@ def run(config: Config, options: Options) -> int:
         outbox = stack.enter_context(closing(open_outbox(options.state_dir)))
         contract = contract_of(config, options.file)
         zone = ZoneInfo(config.timezone) if config.timezone else system_zone()
-        recorder = Recorder(contract, outbox, zone, outbox.ledger)
+        recorder = Recorder(contract, outbox, zone, outbox.books, outbox.floor, KernelSync())
         pipelines = {camera.id: Pipeline(camera.to_scene(), detector) for camera in config.cameras}
         daemon = Daemon(config, options, clock, notifier, outbox, recorder, pipelines, stop)
         log.info("%s", greeting(config, options))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from edge.core.health import Outflow
 from edge.core.values import Detection, Frame, Message, Pixels
 
 
@@ -38,13 +39,17 @@ class Detector(Protocol):
 class Sink(Protocol):
     """Takes messages for good: what `commit` returned from survives a power cut; else AdapterError.
 
-    `ledger` is kept in the same transaction and replaces the one before. `post` takes a retained state,
-    which needs no disk: it is made again from the ledger after a restart.
+    `books` is kept in the same transaction and replaces the one before. `post` takes a retained state, which
+    needs no disk: it is made again from the books after a restart. `rewrite` changes messages that wait.
     """
 
-    def commit(self, messages: Sequence[Message], ledger: str) -> None: ...
+    def commit(self, messages: Sequence[Message], books: str) -> None: ...
 
     def post(self, state: Message) -> None: ...
+
+    def rewrite(self, change: Callable[[Message], Message]) -> None: ...
+
+    def outflow(self) -> Outflow: ...
 
 
 class AdapterError(Exception):

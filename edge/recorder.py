@@ -1,34 +1,70 @@
-"""From events to messages that will arrive: ledger, contract and outbox in one step.
+"""From events to messages that will arrive: books, contract and outbox in one step.
 
-Called by the pipeline's thread only. `record` commits the events of a frame with the ledger that numbers
-them; while the disk fails, both wait in memory, bounded, and the next call tries again.
+Called by the pipeline's thread only. `record` commits the events of a frame with the books that number them;
+while the disk fails, both wait in memory, bounded, and the next call tries again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 
-from edge.core import ledger as books
-from edge.core.ledger import Ledger
+from edge.core import books, intervals
+from edge.core.books import Books
+from edge.core.health import CameraVitals, Outflow, Vitals
+from edge.core.intervals import Quarter
+from edge.core.ledger import Ledger, local_day
+from edge.core.schema import BYTES_PER_HOUR_MAX, Quality
 from edge.core.values import Crossing, Dwell, Event, Message, Moment, Sync
-from edge.core.wire import Contract, Mark, Refused, Scopes
+from edge.core.wire import Contract, Mark, Place, Refused
 from edge.ports import AdapterError, Sink
 
 log = logging.getLogger(__name__)
 
 PENDING_MAX = 10_000
 RETRY_S = 1.0
+# How often the books are written while nothing happens: what a crash can take from a quarter's coverage.
+SAVE_S = 60.0
+# Fewer pictures a second than this, and the counter may miss people.
+FPS_MIN = 5.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the recorder knows of one camera: its last picture, its pace, the people in its zones."""
+
+    last_s: float | None = None
+    gap_s: float = 0.0
+    occupancy: dict[str, int] = field(default_factory=dict)
+
+    def see(self, monotonic_s: float) -> float:
+        """Seconds since the picture before; 0 for the first."""
+        elapsed_s = 0.0 if self.last_s is None else monotonic_s - self.last_s
+        self.gap_s = 0.9 * self.gap_s + 0.1 * elapsed_s if self.gap_s else elapsed_s
+        self.last_s = monotonic_s
+        return elapsed_s
+
+    @property
+    def fps(self) -> float | None:
+        return 1 / self.gap_s if self.gap_s else None
+
+    @property
+    def quality(self) -> Quality:
+        return "ok" if self.gap_s <= 1 / FPS_MIN else "degraded"
+
+    def age_s(self, at: Moment) -> float | None:
+        return None if self.last_s is None else at.monotonic_s - self.last_s
 
 
 class Recorder:
     """Numbers events, adds them up, and hands their messages to the sink.
 
-    `zone` is where midnight is; `sync` tells how far the wall clock can be trusted; `ledger` is what the
-    outbox kept from the boot before, if anything. Counted by kind: `refused`, what the contract did not let
-    out, and `lost`, what found no room in memory while the disk took nothing.
+    `zone` is where midnight is; `sync` tells how far the wall clock can be trusted; `kept` is the text that
+    the sink kept from the boot before, if any, and `floor` a number that was certainly not passed.
     """
 
     def __init__(
@@ -36,110 +72,235 @@ class Recorder:
         contract: Contract,
         sink: Sink,
         zone: tzinfo,
-        ledger: str | None = None,
+        kept: str | None = None,
+        floor: int = 0,
         sync: Callable[[], Sync] = lambda: Sync.UNSYNCED,
+        bytes_per_hour_max: int = BYTES_PER_HOUR_MAX,
     ) -> None:
         self._contract, self._sink, self._zone, self._sync = contract, sink, zone, sync
         boot_id = contract.device.boot_id
-        self._ledger = books.load(ledger).booted(boot_id) if ledger else Ledger(boot_id)
-        self._committed: Ledger | None = None
+        self._books = books.load(kept).booted(boot_id) if kept else Books(Ledger(boot_id))
+        self._books = replace(self._books, ledger=self._books.ledger.not_below(floor))
+        self._watches = {camera: Watch() for camera in contract.cameras}
+        self._synced = True
         self._pending: list[Message] = []
-        self._retry_at_s = 0.0
-        self.refused: Counter[str] = Counter()
-        self.lost: Counter[str] = Counter()
+        self._commit_at_s = 0.0
+        self._failing = False
+        self._hour = Allowance(bytes_per_hour_max)
+        self._refused: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
 
     @property
     def ledger(self) -> Ledger:
-        return self._ledger
+        return self._books.ledger
+
+    @property
+    def outflow(self) -> Outflow:
+        return replace(
+            self._sink.outflow(),
+            refused=self._refused.total(),
+            lost=self._lost.total(),
+            failing=self._failing,
+        )
 
     def start(self, at: Moment) -> None:
         """Announce every line and zone of the configuration: the day's totals so far, occupancy unknown."""
-        self._turn_day(at)
-        mark = self._mark(at)
-        for camera, scopes in self._contract.cameras.items():
-            self._post_lines(camera, scopes, mark)
-            for zone in sorted(scopes.zones):
-                self._sink.post(self._contract.zone_count(camera, zone, None, mark))
-        self._commit(at)
+        self.tick(at)
+        self._post_lines(at)
+        for place in self._places("zones"):
+            with self._refusing():
+                self._post(self._contract.zone_count(place, None, self._mark(at, place)))
 
     def record(self, camera: str, at: Moment, events: Sequence[Event]) -> None:
         """Take the events of one frame of `camera`, often none. Cheap when there are none."""
+        self._see(camera, at)
         self.tick(at)
         for event in events:
-            self._take(event)
+            with self._refusing():
+                self._take(event)
         if events:
             self._commit(at)
 
     def tick(self, at: Moment) -> None:
-        """Do what only time brings: the new day, and what the disk did not take before.
+        """Do what only time brings: the clock's sync, the quarter, the day, what the disk did not take.
 
         `record` calls it; call it once a second too while no frame comes.
         """
-        if self._turn_day(at):
-            mark = self._mark(at)
-            for camera, scopes in self._contract.cameras.items():
-                self._post_lines(camera, scopes, mark)
-            self._commit(at)
-        elif self._pending and at.monotonic_s >= self._retry_at_s:
+        self._hour.turn(at.monotonic_s)
+        self._restamp(at)
+        turned = self._turn_quarter(at)
+        turned = self._turn_day(at) or turned
+        if turned or at.monotonic_s >= self._commit_at_s:
             self._commit(at)
 
-    def _turn_day(self, at: Moment) -> bool:
-        ledger = self._ledger.on(books.local_day(at.wall_s, self._zone), self._sync())
-        turned, self._ledger = ledger is not self._ledger, ledger
-        return turned
+    def report(self, vitals: Vitals, at: Moment) -> None:
+        """Publish the health. Its cameras' pace and age come from the frames seen here."""
+        cameras = {
+            name: replace(
+                vitals.cameras.get(name, CameraVitals()), fps=watch.fps, frame_age_s=watch.age_s(at)
+            )
+            for name, watch in self._watches.items()
+        }
+        with self._refusing():
+            self._post(
+                self._contract.health(replace(vitals, cameras=cameras), self.outflow, self._mark(at, Place()))
+            )
+
+    # -- what people do
+
+    def _see(self, camera: str, at: Moment) -> None:
+        watch = self._watches[camera]
+        elapsed_s = watch.see(at.monotonic_s)
+        if quarter := self._books.quarter:
+            self._books = replace(self._books, quarter=quarter.watched(camera, elapsed_s, watch.occupancy))
 
     def _take(self, event: Event) -> None:
-        try:
-            if isinstance(event, Crossing):
-                self._cross(event)
-            elif isinstance(event, Dwell):
-                ledger = self._ledger.next("dwell")
-                self._keep(self._contract.dwell(event, ledger.sequence, self._mark(event.at)), ledger)
-            else:
-                count = self._contract.zone_count(event.camera, event.zone, event.count, self._mark(event.at))
-                self._sink.post(count)
-        except Refused as refusal:
-            self.refused[refusal.kind] += 1
-            log.error("%s", refusal)
+        if isinstance(event, Crossing):
+            self._cross(event)
+        elif isinstance(event, Dwell):
+            self._dwell(event)
+        else:
+            place = Place(event.camera, event.zone)
+            self._post(self._contract.zone_count(place, event.count, self._mark(event.at, place)))
+            self._watches[event.camera].occupancy[event.zone] = event.count
 
     def _cross(self, event: Crossing) -> None:
-        ledger = self._ledger.crossed(event.camera, event.line, event.kind).next(event.kind.value)
-        totals = ledger.totals(event.camera, event.line)
-        mark = self._mark(event.at)
-        self._keep(self._contract.crossing(event, ledger.sequence, totals.today, mark), ledger)
-        self._sink.post(self._contract.line_count(event.camera, event.line, totals, ledger.sequence, mark))
+        place = Place(event.camera, event.line)
+        mark, quarter = self._mark(event.at, place), self._books.quarter
+        ledger = self.ledger.crossed(event.camera, event.line, event.kind).next(event.kind.value)
+        totals, number = ledger.totals(event.camera, event.line), ledger.sequence
+        books = Books(ledger, quarter and quarter.crossed(event.camera, event.line, event.kind))
+        self._keep(self._contract.crossing(event, number, totals.today, mark), books)
+        self._post(self._contract.line_count(place, totals, number, mark))
 
-    def _keep(self, message: Message, ledger: Ledger) -> None:
-        """Only a message that the contract let out takes its number and counts."""
-        self._ledger = ledger
-        if len(self._pending) >= PENDING_MAX:
-            self.lost[message.kind] += 1
+    def _dwell(self, event: Dwell) -> None:
+        mark, quarter = self._mark(event.at, Place(event.camera)), self._books.quarter
+        ledger = self.ledger.next("dwell")
+        books = Books(ledger, quarter and quarter.dwelt(event.camera, event.zone, event.dwell_s))
+        self._keep(self._contract.dwell(event, ledger.sequence, mark), books)
+
+    # -- what time brings
+
+    def _turn_quarter(self, at: Moment) -> bool:
+        quarter = self._books.quarter
+        if quarter is not None and not quarter.is_over(at.wall_s):
+            return False
+        if quarter is not None:
+            self._publish_quarter(quarter.closed(at.wall_s), at)
+        self._books = replace(self._books, quarter=intervals.opened(at.wall_s))
+        return quarter is not None
+
+    def _publish_quarter(self, quarter: Quarter, at: Moment) -> None:
+        make = {"lines": self._contract.line_interval, "zones": self._contract.zone_interval}
+        kinds = {"lines": "interval_line", "zones": "interval_zone"}
+        for scope, kind in kinds.items():
+            for place in self._places(scope):
+                ledger = self.ledger.next(kind)
+                with self._refusing():
+                    mark = self._mark(at, place)
+                    message = make[scope](quarter, place, ledger.sequence, mark, self._zone)
+                    self._keep(message, replace(self._books, ledger=ledger))
+
+    def _turn_day(self, at: Moment) -> bool:
+        ended = self.ledger
+        begun = ended.on(local_day(at.wall_s, self._zone), self._sync())
+        if begun is ended:
+            return False
+        self._books = replace(self._books, ledger=begun)
+        if ended.date:
+            with self._refusing():
+                ledger = begun.next("digest")
+                message = self._contract.digest(ended, ledger.sequence, self.outflow, self._mark(at, Place()))
+                self._keep(message, replace(self._books, ledger=ledger))
+        self._post_lines(at)
+        return True
+
+    def _restamp(self, at: Moment) -> None:
+        """The clock has just become right: so can the times of what was made before and still waits."""
+        was, self._synced = self._synced, self._sync() is not Sync.UNSYNCED
+        if was or not self._synced:
             return
-        self._pending.append(message)
+        offset_s = at.wall_s - at.monotonic_s
+        with self._retrying(at):
+            self._sink.rewrite(lambda message: self._contract.restamped(message, offset_s, self._zone))
+        self._pending = [self._contract.restamped(message, offset_s, self._zone) for message in self._pending]
+
+    # -- the way out
+
+    def _keep(self, message: Message, books: Books) -> None:
+        """Only a message that the contract let out takes its number and counts."""
+        self._hour.spend(message)
+        self._books = books
+        if len(self._pending) < PENDING_MAX:
+            self._pending.append(message)
+        else:
+            self._lost[message.kind] += 1
+
+    def _post(self, state: Message) -> None:
+        self._hour.spend(state)
+        self._sink.post(state)
+
+    def _post_lines(self, at: Moment) -> None:
+        for place in self._places("lines"):
+            totals = self.ledger.totals(place.camera, place.scope)
+            with self._refusing():
+                mark = self._mark(at, place)
+                self._post(self._contract.line_count(place, totals, self.ledger.sequence, mark))
 
     def _commit(self, at: Moment) -> None:
-        if not self._pending and self._ledger is self._committed:
+        if self._failing and at.monotonic_s < self._commit_at_s:
             return
+        self._commit_at_s = at.monotonic_s + SAVE_S
+        with self._retrying(at):
+            self._sink.commit(self._pending, self._books.dump())
+            self._pending = []
+
+    @contextmanager
+    def _retrying(self, at: Moment) -> Iterator[None]:
+        """A disk that fails is said once; what it did not take stays in memory for the next try."""
         try:
-            self._sink.commit(self._pending, self._ledger.dump())
+            yield
         except AdapterError as error:
-            if not self._retry_at_s:
-                log.error("%s; keeping up to %d messages in memory", error, PENDING_MAX)
-            self._retry_at_s = at.monotonic_s + RETRY_S
-            return
-        if self._retry_at_s:
-            log.warning(
-                "the outbox takes messages again; %d were kept, %d lost",
-                len(self._pending),
-                self.lost.total(),
-            )
-        self._retry_at_s = 0.0
-        self._pending, self._committed = [], self._ledger
+            if not self._failing:
+                log.error("%s; up to %d messages wait in memory", error, PENDING_MAX)
+            self._failing = True
+            self._commit_at_s = at.monotonic_s + RETRY_S
+        else:
+            if self._failing:
+                log.warning("the outbox takes messages again; %d were lost meanwhile", self._lost.total())
+            self._failing = False
 
-    def _post_lines(self, camera: str, scopes: Scopes, mark: Mark) -> None:
-        for line in sorted(scopes.lines):
-            totals = self._ledger.totals(camera, line)
-            self._sink.post(self._contract.line_count(camera, line, totals, self._ledger.sequence, mark))
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """What the contract does not let out is counted and logged, and goes nowhere."""
+        try:
+            yield
+        except Refused as refusal:
+            self._refused[refusal.kind] += 1
+            log.error("%s", refusal)
 
-    def _mark(self, at: Moment) -> Mark:
-        return Mark(at, self._ledger.date, self._sync())
+    def _places(self, scopes: str) -> Iterator[Place]:
+        for camera, known in self._contract.cameras.items():
+            for scope in sorted(known.lines if scopes == "lines" else known.zones):
+                yield Place(camera, scope)
+
+    def _mark(self, at: Moment, place: Place) -> Mark:
+        watch = self._watches.get(place.camera)
+        return Mark(at, self.ledger.date, self._sync(), watch.quality if watch else "ok")
+
+
+class Allowance:
+    """How many bytes may still leave in this hour."""
+
+    def __init__(self, bytes_per_hour_max: int) -> None:
+        self._most = self._left = bytes_per_hour_max
+        self._until_s = 0.0
+
+    def turn(self, monotonic_s: float) -> None:
+        if monotonic_s >= self._until_s:
+            self._left, self._until_s = self._most, monotonic_s + 3600.0
+
+    def spend(self, message: Message) -> None:
+        if len(message.payload) > self._left:
+            raise Refused(message.kind, "more bytes an hour than the contract allows")
+        self._left -= len(message.payload)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.adapters.outbox import Outbox
+from edge.core.health import CameraVitals, Outflow, Vitals
 from edge.core.values import Dwell, Ended, Kind, Message, Moment, Occupancy, Sync
 from edge.ports import AdapterError
 from edge.recorder import PENDING_MAX, RETRY_S, Recorder
@@ -24,7 +25,7 @@ def at(second: float) -> Moment:
 
 
 def a_recorder(sink: Outbox, ledger: str | None = None) -> Recorder:
-    recorder = Recorder(CONTRACT, sink, ATHENS, ledger, lambda: Sync.SYNCED)
+    recorder = Recorder(CONTRACT, sink, ATHENS, ledger, sync=lambda: Sync.SYNCED)
     recorder.start(at(0))
     return recorder
 
@@ -66,7 +67,7 @@ def test_every_line_and_zone_is_announced_at_the_start(tmp_path: Path) -> None:
 def test_a_restart_resumes_totals_and_numbers(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db")
     people(a_recorder(outbox), Kind.ENTRY, Kind.EXIT)
-    people(a_recorder(outbox, outbox.ledger), Kind.ENTRY)
+    people(a_recorder(outbox, outbox.books), Kind.ENTRY)
     last = payloads(outbox.peek(2, 1))[0]
     assert last["sequence"] == "3"
     assert last["data"]["totals"] == {"entry": 2, "exit": 1}  # type: ignore[index]
@@ -101,7 +102,7 @@ def test_what_the_contract_refuses_neither_leaves_nor_counts_nor_takes_a_number(
     stranger = replace(a_crossing(Kind.ENTRY, at(1)), line="unknown")
     recorder.record(CAMERA, at(1), [stranger, a_crossing(Kind.ENTRY, at(1))])
     assert [message.sequence for message in outbox.peek(0, 10)] == [1]
-    assert recorder.refused == {"entry": 1}
+    assert recorder.outflow.refused == 1
     assert set(recorder.ledger.lines) == {f"{CAMERA}/{LINE}"}
 
 
@@ -120,6 +121,12 @@ class FullDisk:
     def post(self, state: Message) -> None:
         pass
 
+    def rewrite(self, change: Callable[[Message], Message]) -> None:
+        pass
+
+    def outflow(self) -> Outflow:
+        return Outflow()
+
 
 def test_while_the_disk_is_full_events_wait_in_memory_and_nothing_is_lost() -> None:
     disk = FullDisk()
@@ -130,7 +137,7 @@ def test_while_the_disk_is_full_events_wait_in_memory_and_nothing_is_lost() -> N
     disk.full = False
     recorder.tick(at(2 + RETRY_S))
     assert [message.sequence for message in disk.taken] == [1, 2]
-    assert not recorder.lost
+    assert recorder.outflow.lost == 0
 
 
 def test_memory_is_bounded_and_what_it_cannot_keep_is_counted() -> None:
@@ -138,8 +145,124 @@ def test_memory_is_bounded_and_what_it_cannot_keep_is_counted() -> None:
     recorder = Recorder(CONTRACT, disk, ATHENS)
     recorder.start(at(0))
     people(recorder, *[Kind.ENTRY] * (PENDING_MAX + 5))
-    assert recorder.lost == {"entry": 5}
+    assert recorder.outflow.lost == 5
     disk.full = False
     recorder.tick(at(1 + RETRY_S))
     assert len(disk.taken) == PENDING_MAX
     assert recorder.ledger.totals(CAMERA, LINE).today.entry == PENDING_MAX + 5
+
+
+def at_quarter(number: int, seconds: float = 0.0) -> Moment:
+    return at(900 * number + seconds)
+
+
+def by_kind(outbox: Outbox, kind: str) -> list[dict[str, object]]:
+    return payloads([message for message in outbox.peek(0, 1000) if message.kind == kind])
+
+
+def data_of(event: dict[str, object]) -> dict[str, object]:
+    data: dict[str, object] = event["data"]  # type: ignore[assignment]
+    return data
+
+
+def test_each_quarter_hour_closes_with_one_message_a_scope(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = a_recorder(outbox)
+    recorder.record(CAMERA, at(0), [Occupancy(CAMERA, ZONE, 2, at(0))])
+    for second in range(1, 901):
+        recorder.record(CAMERA, at(second), [])
+        if second == 450:
+            people(recorder, Kind.ENTRY, second=450)
+            recorder.record(CAMERA, at(450), [Dwell(CAMERA, ZONE, 100.0, Ended.LEFT, at(450), track=1)])
+    assert data_of(by_kind(outbox, "interval_line")[0]) == {
+        "start": "2026-03-15T10:00:00.000Z",
+        "local": "2026-03-15T12:00+02:00",
+        "coverage": 1.0,
+        "partial": False,
+        "clock": "synced",
+        "line": LINE,
+        "totals": {"entry": 1, "exit": 0},
+    }
+    zone = data_of(by_kind(outbox, "interval_zone")[0])
+    assert (zone["occupancy"], zone["visits"]) == ({"mean": 2.0, "max": 2}, 1)
+    assert abs(zone["dwell_s"]["p50"] - 100) <= 5  # type: ignore[index]
+    recorder.tick(at_quarter(2))
+    assert data_of(by_kind(outbox, "interval_line")[1])["totals"] == {"entry": 0, "exit": 0}
+
+
+def test_a_quarter_that_ended_while_the_device_was_off_is_closed_late_as_partial(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    people(a_recorder(outbox), Kind.ENTRY)
+    later = Recorder(CONTRACT, outbox, ATHENS, outbox.books, sync=lambda: Sync.SYNCED)
+    later.start(at_quarter(5))
+    closed = data_of(by_kind(outbox, "interval_line")[0])
+    assert (closed["partial"], closed["totals"]) == (True, {"entry": 1, "exit": 0})
+    assert closed["start"] == "2026-03-15T10:00:00.000Z"
+
+
+def test_the_day_ends_with_a_digest_by_which_a_gap_can_be_proven(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = a_recorder(outbox)
+    people(recorder, Kind.ENTRY, Kind.EXIT, Kind.ENTRY)
+    recorder.tick(at(MIDNIGHT - NOON))
+    digest = data_of(by_kind(outbox, "digest")[0])
+    assert (digest["date"], digest["first"], digest["last"]) == ("2026-03-15", 1, 5)
+    kinds: dict[str, dict[str, object]] = digest["kinds"]  # type: ignore[assignment]
+    assert {kind: tally["count"] for kind, tally in kinds.items() if tally["count"]} == {
+        "entry": 2,
+        "exit": 1,
+        "interval_line": 1,
+        "interval_zone": 1,
+    }
+    assert kinds["entry"]["last"] == 3
+
+
+def test_what_was_made_before_the_clock_was_right_is_stamped_anew_when_it_is(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    synced: list[Sync] = [Sync.UNSYNCED]
+    recorder = Recorder(CONTRACT, outbox, ATHENS, sync=lambda: synced[-1])
+    wrong = Moment(frame=1, monotonic_s=10.0, wall_s=3600.0)  # 1970
+    recorder.start(wrong)
+    recorder.record(CAMERA, wrong, [a_crossing(Kind.ENTRY, wrong)])
+    assert data_of(payloads(outbox.peek(0, 1))[0])["clock"] == "unsynced"
+    synced.append(Sync.SYNCED)
+    recorder.tick(Moment(frame=2, monotonic_s=40.0, wall_s=NOON))
+    event = payloads(outbox.peek(0, 1))[0]
+    assert event["time"] == "2026-03-15T09:59:30.000Z"
+    assert (data_of(event)["clock"], data_of(event)["date"]) == ("synced", "2026-03-15")
+
+
+def test_health_names_the_camera_that_has_stalled(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = a_recorder(outbox)
+    for tenth in range(100):
+        recorder.record(CAMERA, at(tenth / 10), [])
+    vitals = Vitals(uptime_s=10, cameras={CAMERA: CameraVitals(dropped_frames=3)}, rss_mib=88.0)
+    recorder.report(vitals, at(10))
+    health = state(outbox, "health")
+    assert (health["ok"], health["problems"]) == (True, [])
+    assert health["cameras"] == {CAMERA: {"fps": 10.0, "frame_age_s": 0.1, "dropped_frames": 3}}
+    recorder.report(vitals, at(20))
+    assert state(outbox, "health")["problems"] == ["camera_stalled"]
+
+
+def test_a_camera_at_four_pictures_a_second_gives_degraded_counts(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = a_recorder(outbox)
+    for quarter_second in range(100):
+        recorder.record(CAMERA, at(quarter_second / 4), [])
+    recorder.record(CAMERA, at(25), [a_crossing(Kind.ENTRY, at(25))])
+    assert data_of(payloads(outbox.peek(0, 1))[0])["quality"] == "degraded"
+
+
+def test_more_bytes_an_hour_than_the_contract_allows_do_not_leave(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = Recorder(CONTRACT, outbox, ATHENS, sync=lambda: Sync.SYNCED, bytes_per_hour_max=3_000)
+    recorder.start(at(0))
+    people(recorder, *[Kind.ENTRY] * 50)
+    let_out = outbox.depth
+    assert 0 < let_out < 10
+    assert recorder.outflow.refused >= 50 - let_out
+    assert recorder.ledger.sequence == let_out
+    people(recorder, Kind.ENTRY, second=3700)
+    assert outbox.depth > let_out

@@ -1,29 +1,30 @@
 """The durable outbox: what the pipeline said, until the broker has acknowledged it.
 
-Its rules. Events and the ledger that numbers them commit in one transaction, with WAL and `synchronous=FULL`,
+Its rules. Events and the books that number them commit in one transaction, with WAL and `synchronous=FULL`,
 so what `commit` returned from survives a power cut. A row goes only after its acknowledgement. Rows leave in
 the order of their numbers. When the outbox is full the least valuable kind goes first, the oldest first, and
 every drop is counted. A message that the broker refuses is kept among the dead letters and is offered again
-when the daemon starts. Retained states are not written: only their newest value matters, and the ledger
-gives it back after a restart.
+when the daemon starts. Retained states are not written: only their newest value matters, and the books give
+it back after a restart. A corrupt file is set aside and a new one begun, with numbers that continue.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edge.core.health import Outflow
 from edge.core.values import Message
 from edge.ports import AdapterError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -47,8 +48,8 @@ CREATE TABLE dead (
     monotonic_s REAL NOT NULL,
     reason      TEXT NOT NULL
 );
--- The ledger as JSON: one row, replaced by every commit.
-CREATE TABLE ledger (
+-- The books (core.books) as JSON: one row, replaced by every commit.
+CREATE TABLE books (
     one   INTEGER PRIMARY KEY CHECK (one = 1),
     value TEXT NOT NULL
 );
@@ -62,6 +63,8 @@ DROP_FIRST = ("interval", "digest")
 DEAD_MAX = 1_000
 # Acknowledged rows wait for the next commit, which takes them along; a long drain does not wait.
 ACKNOWLEDGED_MAX = 256
+# A small file beside the database says, so many numbers ahead, which number was not passed.
+RESERVE = 1_000
 
 
 class Doorbell:
@@ -98,19 +101,32 @@ class Outbox:
 
     def __init__(self, path: Path, rows_max: int = 200_000) -> None:
         self._path, self._rows_max = path, rows_max
+        self._reserve_path = path.with_suffix(".reserve")
         self._lock = threading.Lock()
         self._acknowledged: set[int] = set()
         self._states: dict[str, Message] = {}
         self._stale: set[str] = set()
+        self._rejected = 0
+        self._started_anew = False
+        self._reserve = _read_reserve(self._reserve_path)
         self.doorbell = Doorbell()
         self.dropped: Counter[str] = Counter()
+        self.floor = 0
         with self._explained("open"):
-            self._db = self._open()
+            try:
+                self._db = self._open()
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error):
+                    raise
+                self._start_anew()
             self._revive()
             self._depth = self._count("queue")
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"malformed: {found}")
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -121,25 +137,35 @@ class Outbox:
     # -- the pipeline's side
 
     @property
-    def ledger(self) -> str | None:
-        """The ledger of the last commit, or None in a new outbox."""
-        with self._explained("read the ledger of"):
-            row = self._db.execute("SELECT value FROM ledger").fetchone()
+    def books(self) -> str | None:
+        """The books of the last commit, or None in a new outbox."""
+        with self._explained("read the books of"):
+            row = self._db.execute("SELECT value FROM books").fetchone()
         return None if row is None else str(row[0])
 
-    def commit(self, messages: Sequence[Message], ledger: str) -> None:
-        """Keep `messages` and `ledger` together or not at all. Returning means: on disk."""
-        rows = [(m.sequence, m.id, m.kind, m.topic, m.payload, m.monotonic_s) for m in messages]
+    def commit(self, messages: Sequence[Message], books: str) -> None:
+        """Keep `messages` and `books` together or not at all. Returning means: on disk."""
         with self._explained("write"):
-            with self._transaction():
-                done = self._forget()
-                self._db.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", rows)
-                self._db.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?)", (ledger,))
-                dropped = self._make_room(self._depth + len(rows) - done)
-            self._acknowledged.clear()
-            self._depth += len(rows) - done - dropped.total()
-            self.dropped.update(dropped)
+            if messages and messages[-1].sequence > self._reserve:
+                self._reserve = messages[-1].sequence + RESERVE
+                _write_reserve(self._reserve_path, self._reserve, books)
+            try:
+                self._write(messages, books)
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error):
+                    raise
+                self._start_anew()
+                self._write(messages, books)
         self.doorbell.ring()
+
+    def rewrite(self, change: Callable[[Message], Message]) -> None:
+        """Change the payload of messages that wait; `change` returns the others as they are."""
+        with self._explained("write"), self._transaction():
+            for row in self._db.execute(f"SELECT {COLUMNS} FROM queue").fetchall():  # noqa: S608
+                before = _message(row)
+                if (after := change(before)) is not before:
+                    place = (after.payload, before.sequence)
+                    self._db.execute("UPDATE queue SET payload = ? WHERE sequence = ?", place)
 
     def post(self, state: Message) -> None:
         """Keep the newest value of a retained topic for the publisher; it needs no disk."""
@@ -177,15 +203,18 @@ class Outbox:
             self._acknowledged.clear()
             self._depth -= done
 
-    def bury(self, sequence: int, reason: str) -> None:
-        """The broker refused this one for good: keep it apart, with the reason, out of the others' way."""
+    def bury(self, message: Message, reason: str) -> None:
+        """The broker refused this one: keep it apart, with the reason, out of the others' way."""
+        self._rejected += 1
+        if not message.sequence:
+            return  # a state: the next one tries again
         with self._explained("write"):
             with self._transaction():
                 moved = self._db.execute(
                     f"INSERT OR REPLACE INTO dead SELECT {COLUMNS}, ? FROM queue WHERE sequence = ?",  # noqa: S608
-                    (reason, sequence),
+                    (reason, message.sequence),
                 ).rowcount
-                self._db.execute("DELETE FROM queue WHERE sequence = ?", (sequence,))
+                self._db.execute("DELETE FROM queue WHERE sequence = ?", (message.sequence,))
                 overflow = self._db.execute(
                     "DELETE FROM dead WHERE sequence <= "
                     "(SELECT sequence FROM dead ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
@@ -208,6 +237,15 @@ class Outbox:
         """Messages that the broker has not acknowledged."""
         return self._depth - len(self._acknowledged)
 
+    def outflow(self) -> Outflow:
+        """How the messages fare, since the start."""
+        return Outflow(
+            depth=self.depth,
+            dropped=self.dropped.total(),
+            rejected=self._rejected,
+            started_anew=self._started_anew,
+        )
+
     @property
     def dead(self) -> int:
         with self._explained("read"):
@@ -220,6 +258,37 @@ class Outbox:
         self.doorbell.close()
 
     # -- inside a lock
+
+    def _write(self, messages: Sequence[Message], books: str) -> None:
+        rows = [(m.sequence, m.id, m.kind, m.topic, m.payload, m.monotonic_s) for m in messages]
+        with self._transaction():
+            done = self._forget()
+            self._db.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._db.execute("INSERT OR REPLACE INTO books VALUES (1, ?)", (books,))
+            dropped = self._make_room(self._depth + len(rows) - done)
+        self._acknowledged.clear()
+        self._depth += len(rows) - done - dropped.total()
+        self.dropped.update(dropped)
+
+    def _start_anew(self) -> None:
+        """Set the corrupt file aside and begin a new one with the books that can be saved."""
+        books = _salvage(self._path) or _reserved_books(self._reserve_path)
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.replace(f"{self._path}{suffix}", f"{self._path}.corrupt{suffix}")
+        waiting = getattr(self, "_depth", 0)
+        log.error(
+            "the outbox was corrupt, is kept as %s.corrupt and begun anew; %d waiting messages are lost",
+            self._path,
+            waiting,
+        )
+        self._started_anew, self.floor = True, self._reserve
+        self.dropped["corrupt"] += waiting
+        self._acknowledged.clear()
+        self._depth = 0
+        self._db = self._open()
+        if books is not None:
+            self._db.execute("INSERT INTO books VALUES (1, ?)", (books,))
 
     def _forget(self) -> int:
         """Delete the acknowledged rows as part of the open transaction; how many they were."""
@@ -269,11 +338,57 @@ class Outbox:
         with self._lock:
             try:
                 yield
-            except sqlite3.Error as error:
-                hint = "free some space" if "full" in str(error) else "check the disk and its permissions"
-                raise AdapterError(f"{operation} the outbox", str(self._path), str(error), hint) from error
+            except (sqlite3.Error, OSError) as error:
+                raise self._error(operation, error) from error
+
+    def _error(self, operation: str, error: Exception) -> AdapterError:
+        hint = "free some space" if "full" in str(error) else "check the disk and its permissions"
+        return AdapterError(f"{operation} the outbox", str(self._path), str(error), hint)
 
 
 def _message(row: tuple[int, str, str, str, bytes, float]) -> Message:
     sequence, identity, kind, topic, payload, monotonic_s = row
     return Message(identity, topic, payload, False, kind, sequence, monotonic_s)
+
+
+def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    return "malformed" in str(error) or "not a database" in str(error)
+
+
+def _salvage(path: Path) -> str | None:
+    """The books of a corrupt database, if that page can still be read."""
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            return str(db.execute("SELECT value FROM books").fetchone()[0])
+    except (sqlite3.Error, TypeError):
+        return None
+
+
+def _read_reserve(path: Path) -> int:
+    """The number that was not passed, or 0 in a new outbox."""
+    try:
+        return int(json.loads(path.read_text())["not_passed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _reserved_books(path: Path) -> str | None:
+    try:
+        return str(json.loads(path.read_text())["books"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_reserve(path: Path, not_passed: int, books: str) -> None:
+    """Replace the file as a whole: after a power cut it is the old one or the new one."""
+    draft = path.with_suffix(".draft")
+    with draft.open("w") as file:
+        json.dump({"not_passed": not_passed, "books": books}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -20,8 +20,8 @@ from enum import Enum
 from random import SystemRandom
 from typing import Protocol, TextIO
 
+from edge.core.schema import HISTORICAL, HISTORICAL_S
 from edge.core.values import Message
-from edge.core.wire import HISTORICAL, HISTORICAL_S
 from edge.ports import AdapterError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Queue(Protocol):
 
     def acknowledge(self, sequences: Collection[int]) -> None: ...
 
-    def bury(self, sequence: int, reason: str) -> None: ...
+    def bury(self, message: Message, reason: str) -> None: ...
 
     def states(self, *, all_of_them: bool = False) -> list[Message]: ...
 
@@ -123,7 +123,6 @@ class Publisher:
         self._cursor = 0
         self._failures = 0
         self._complaint = ""
-        self.rejected = 0
 
     @property
     def connected(self) -> bool:
@@ -212,10 +211,8 @@ class Publisher:
             raise AdapterError("publish to", "the broker", f"no acknowledgement for {ACKNOWLEDGE_S:.0f} s")
 
     def _bury(self, message: Message, reason: str) -> None:
-        self.rejected += 1
         log.error("the broker rejected %s: %s (check its rights and limits)", message.topic, reason)
-        if message.sequence:
-            self._queue.bury(message.sequence, reason)
+        self._queue.bury(message, reason)
 
     def _fail(self, error: AdapterError) -> None:
         self._failures += 1

@@ -6,9 +6,8 @@ since boot at nought. The sequence only ever grows, whatever happens to days, bo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 
 from edge.core.values import Kind, Sync
@@ -36,17 +35,27 @@ class LineTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """How many messages of one kind took a number today, and the last that did."""
+
+    count: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """`date` is the local day the totals belong to, empty before the first; `lines` is keyed camera/line.
 
-    `sequence` is the last number given to a message, and `numbered` how many were given today, by kind.
+    `sequence` is the last number given to a message; `first` is, or will be, the first of the day, and
+    `numbered` says what was numbered in it, by kind.
     """
 
     boot_id: str
     date: str = ""
     sequence: int = 0
+    first: int = 1
     lines: Mapping[str, LineTotals] = field(default_factory=dict)
-    numbered: Mapping[str, int] = field(default_factory=dict)
+    numbered: Mapping[str, Numbered] = field(default_factory=dict)
 
     def totals(self, camera: str, line: str) -> LineTotals:
         return self.lines.get(f"{camera}/{line}", LineTotals())
@@ -58,8 +67,14 @@ class Ledger:
 
     def next(self, kind: str) -> Ledger:
         """The ledger after one more message of `kind` took the next number."""
-        numbered = {**self.numbered, kind: self.numbered.get(kind, 0) + 1}
-        return replace(self, sequence=self.sequence + 1, numbered=numbered)
+        number = self.sequence + 1
+        before = self.numbered.get(kind, Numbered(0, 0))
+        numbered = {**self.numbered, kind: Numbered(before.count + 1, number)}
+        return replace(self, sequence=number, numbered=numbered)
+
+    def not_below(self, sequence: int) -> Ledger:
+        """The ledger after a loss, of which only `sequence` is known not to have been passed."""
+        return replace(self, sequence=max(self.sequence, sequence))
 
     def on(self, day: str, sync: Sync) -> Ledger:
         """The ledger on `day`: today's totals start anew when the day is a later one.
@@ -70,27 +85,11 @@ class Ledger:
         if day == self.date or (self.date and not _is_new(day, self.date, sync)):
             return self
         lines = {key: LineTotals(boot=totals.boot) for key, totals in self.lines.items()}
-        return replace(self, date=day, lines=lines, numbered={})
+        return replace(self, date=day, first=self.sequence + 1, lines=lines, numbered={})
 
     def booted(self, boot_id: str) -> Ledger:
         lines = {key: LineTotals(today=totals.today) for key, totals in self.lines.items()}
         return replace(self, boot_id=boot_id, lines=lines)
-
-    def dump(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-
-def load(text: str) -> Ledger:
-    """What `dump` wrote; ValueError if it is something else."""
-    try:
-        raw = json.loads(text)
-        lines = {
-            key: LineTotals(today=Flow(**totals["today"]), boot=Flow(**totals["boot"]))
-            for key, totals in raw.pop("lines").items()
-        }
-        return Ledger(lines=lines, **raw)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a ledger: {error}") from error
 
 
 def local_day(wall_s: float, zone: tzinfo) -> str:

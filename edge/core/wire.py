@@ -1,165 +1,32 @@
-"""The egress contract: all that may leave the device, declared once, and the only maker of its bytes.
+"""The only maker of bytes that leave the device: values in, messages of core.schema out.
 
-Its rules. A message is one of `DECLARATIONS`; its fields are a closed set of bounded numbers, words from
-fixed lists, and ids. An id is one the configuration knows. There is no field for free text, for a picture,
-for a track or for a person. Whatever does not fit raises `Refused`, whose words never repeat the value.
-The JSON Schemas, the AsyncAPI document and docs/MQTT.md are generated from here.
+Its rules. What does not fit the schema raises `Refused`. An id is one that the configuration knows, and that
+of the message's own place. A refusal's words never repeat the refused value.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone, tzinfo
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
-from edge.core.ledger import Flow, LineTotals
+from edge.core.health import Outflow, Vitals, ailments
+from edge.core.intervals import CameraQuarter, Quarter, ZoneQuarter
+from edge.core.ledger import Flow, Ledger, LineTotals, Numbered, local_day
+from edge.core.schema import (
+    BYTES_PER_HOUR_MAX,
+    DECLARATIONS,
+    ID,
+    VERSION,
+    Declaration,
+    Quality,
+    Tallies,
+)
 from edge.core.values import Crossing, Dwell, Message, Moment, Sync
-
-VERSION = "v1"
-# An MQTT v5 user property on an event that waited this long, or longer than the boot that made it.
-HISTORICAL = ("delivery", "historical")
-HISTORICAL_S = 60.0
-ID = r"[a-z0-9-]{1,32}"
-
-
-def _text(pattern: str, length: int) -> Any:
-    return StringConstraints(pattern=f"^{pattern}$", max_length=length)
-
-
-Id = Annotated[str, _text(ID, 32)]
-BootId = Annotated[str, _text(r"[0-9a-f]{4,16}", 16)]
-EventId = Annotated[str, _text(rf"{ID}:[0-9a-f]{{4,16}}:[1-9][0-9]{{0,15}}", 66)]
-Source = Annotated[str, _text(rf"edged/{ID}/{ID}(/{ID})?", 104)]
-Sequence = Annotated[str, _text(r"[1-9][0-9]{0,15}", 16)]
-Time = Annotated[str, _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", 24)]
-Day = Annotated[str, _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", 10)]
-Version = Annotated[str, _text(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}([a-z]{1,4}[0-9]{1,4})?", 24)]
-Digest = Annotated[str, _text(r"[0-9a-f]{8,64}", 64)]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
-DwellS = Annotated[float, Field(ge=0, le=86_400, description="seconds, to a tenth")]
-Clock = Literal["synced", "holdover", "unsynced"]
-Quality = Literal["ok", "degraded"]
-
-
-class Closed(BaseModel):
-    """No unknown field, no conversion, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Totals(Closed):
-    entry: Count
-    exit: Count
-
-
-class Passage(Closed):
-    """One person crossed a line. `totals` are those of the local day `date`, this crossing included."""
-
-    line: Id
-    date: Day
-    totals: Totals
-    quality: Quality
-    clock: Clock
-
-
-class Stay(Closed):
-    """One visit to a zone, published when it ended."""
-
-    zone: Id
-    dwell_s: DwellS
-    ended: Literal["left", "lost", "shutdown"]
-    quality: Quality
-    clock: Clock
-
-
-class CloudEvent(Closed):
-    """CloudEvents 1.0, structured mode, with the `sequence` extension."""
-
-    specversion: Literal["1.0"]
-    id: EventId
-    source: Source
-    type: str
-    time: Time
-    sequence: Sequence
-    dataschema: str
-    data: Any
-
-
-class Status(Closed):
-    """Whether the device is there: `stopped` was planned, `offline` is the broker's word."""
-
-    state: Literal["online", "stopped", "offline"]
-    boot_id: BootId
-    version: Version
-    config: Digest = Field(description="the first digits of the configuration's SHA-256")
-
-
-class LineCount(Closed):
-    """A line's cumulative totals since local midnight and since the daemon started."""
-
-    line: Id
-    date: Day
-    today: Totals
-    boot: Totals
-    boot_id: BootId
-    sequence: Count = Field(description="the last sequence number that these totals include")
-    ts: Time
-    quality: Quality
-    clock: Clock
-
-
-class ZoneCount(Closed):
-    """How many people are in a zone; null until the camera has been seen."""
-
-    zone: Id
-    occupancy: Annotated[int, Field(ge=0, le=10_000)] | None
-    boot_id: BootId
-    ts: Time
-    quality: Quality
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """One kind of message: where it goes, what it may hold, and how large it may be.
-
-    In `topic`, {camera} and {scope} stand for a configured camera and for one of its lines or zones.
-    """
-
-    kind: str
-    topic: str
-    model: type[Closed]
-    retain: bool
-    bytes_max: int
-    scope: Literal["line", "zone"] | None = None
-
-
-def _event(kind: str, data: type[Closed], scope: Literal["line", "zone"]) -> Declaration:
-    fields: dict[str, Any] = {
-        "type": (Literal[f"edged.{kind}.{VERSION}"], ...),
-        "dataschema": (Literal[f"urn:edged:{VERSION}:{kind}"], ...),
-        "data": (data, ...),
-    }
-    name = f"{kind.capitalize()}Event"
-    model = create_model(name, __base__=CloudEvent, __doc__=data.__doc__, **fields)
-    return Declaration(kind, f"event/{{camera}}/{kind}", model, retain=False, bytes_max=1024, scope=scope)
-
-
-DECLARATIONS: Mapping[str, Declaration] = {
-    declaration.kind: declaration
-    for declaration in (
-        Declaration("status", "status", Status, retain=True, bytes_max=256),
-        _event("entry", Passage, "line"),
-        _event("exit", Passage, "line"),
-        _event("dwell", Stay, "zone"),
-        Declaration("count_line", "count/{camera}/{scope}", LineCount, True, 512, "line"),
-        Declaration("count_zone", "count/{camera}/{scope}", ZoneCount, True, 512, "zone"),
-    )
-}
 
 
 class Refused(Exception):
@@ -192,15 +59,28 @@ class Device:
     def base(self) -> str:
         return f"edged/{VERSION}/{self.site}/{self.device}"
 
+    @property
+    def boot(self) -> str:
+        """How the ids of this boot's events begin."""
+        return f"{self.device}:{self.boot_id}:"
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What every message says beside its news: when, how good, and how far to trust the clock."""
+    """What a message says beside its news: when, on which local day, how good, how far to trust the clock."""
 
     at: Moment
     day: str
     sync: Sync
     quality: Quality = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message belongs: a camera, and one of its lines or zones."""
+
+    camera: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,116 +96,190 @@ class Contract:
             if not re.fullmatch(ID, name):
                 raise ValueError(f"the id {name!r} is not of the form {ID}")
 
-    def status(self, state: str) -> Message:
-        device = self.device
-        return self.seal(
-            "status",
-            {"state": state, "boot_id": device.boot_id, "version": device.version, "config": device.config},
-        )
+    # -- events: numbered, delivered for certain
 
-    def crossing(self, crossing: Crossing, sequence: int, totals: Flow, mark: Mark) -> Message:
-        """`totals` are today's, this crossing included."""
-        data = {"line": crossing.line, "date": mark.day, "totals": _totals(totals), **_trust(mark)}
-        return self._event(crossing.kind.value, crossing.camera, crossing.line, sequence, data, mark)
+    def crossing(self, crossing: Crossing, sequence: int, today: Flow, mark: Mark) -> Message:
+        """`today` are the line's totals, this crossing included."""
+        data = {"line": crossing.line, "date": mark.day, "totals": _totals(today), **_trust(mark)}
+        return self._event(crossing.kind.value, Place(crossing.camera, crossing.line), sequence, data, mark)
 
     def dwell(self, dwell: Dwell, sequence: int, mark: Mark) -> Message:
-        data = {
-            "zone": dwell.zone,
-            "dwell_s": round(dwell.dwell_s, 1),
-            "ended": dwell.ended.value,
-            **_trust(mark),
-        }
-        return self._event("dwell", dwell.camera, dwell.zone, sequence, data, mark)
+        told = {"zone": dwell.zone, "dwell_s": round(dwell.dwell_s, 1), "ended": dwell.ended.value}
+        return self._event("dwell", Place(dwell.camera, dwell.zone), sequence, told | _trust(mark), mark)
 
-    def line_count(self, camera: str, line: str, totals: LineTotals, sequence: int, mark: Mark) -> Message:
-        fields = {
-            "line": line,
-            "date": mark.day,
-            "today": _totals(totals.today),
-            "boot": _totals(totals.boot),
-            "boot_id": self.device.boot_id,
-            "sequence": sequence,
-            "ts": rfc3339(mark.at.wall_s),
-            **_trust(mark),
-        }
-        return self.seal("count_line", fields, camera, line)
-
-    def zone_count(self, camera: str, zone: str, occupancy: int | None, mark: Mark) -> Message:
-        fields = {
-            "zone": zone,
-            "occupancy": occupancy,
-            "boot_id": self.device.boot_id,
-            "ts": rfc3339(mark.at.wall_s),
-            **_trust(mark),
-        }
-        return self.seal("count_zone", fields, camera, zone)
-
-    def _event(
-        self, kind: str, camera: str, scope: str, sequence: int, data: Mapping[str, object], mark: Mark
+    def line_interval(
+        self, quarter: Quarter, place: Place, sequence: int, mark: Mark, zone: tzinfo
     ) -> Message:
-        device = self.device
-        fields = {
-            "specversion": "1.0",
-            "id": f"{device.device}:{device.boot_id}:{sequence}",
-            "source": f"edged/{device.site}/{device.device}/{camera}",
-            "type": f"edged.{kind}.{VERSION}",
-            "time": rfc3339(mark.at.wall_s),
-            "sequence": str(sequence),
-            "dataschema": f"urn:edged:{VERSION}:{kind}",
-            "data": dict(data),
+        seen = quarter.cameras.get(place.camera, CameraQuarter())
+        told = {"line": place.scope, "totals": _totals(seen.lines.get(place.scope, Flow()))}
+        data = told | _quarter(quarter, seen, mark, zone)
+        return self._event("interval_line", place, sequence, data, mark)
+
+    def zone_interval(
+        self, quarter: Quarter, place: Place, sequence: int, mark: Mark, zone: tzinfo
+    ) -> Message:
+        seen = quarter.cameras.get(place.camera, CameraQuarter())
+        told = {"zone": place.scope, **_stay(seen, seen.zones.get(place.scope, ZoneQuarter()))}
+        data = told | _quarter(quarter, seen, mark, zone)
+        return self._event("interval_zone", place, sequence, data, mark)
+
+    def digest(self, day: Ledger, sequence: int, outflow: Outflow, mark: Mark) -> Message:
+        """`day` is the ledger as it stood when its day ended."""
+        tallies = {kind: day.numbered.get(kind, Numbered(0, 0)) for kind in Tallies.model_fields}
+        data = {
+            "date": day.date,
+            "first": day.first,
+            "last": day.sequence,
+            "kinds": {kind: {"count": t.count, "last": t.last or None} for kind, t in tallies.items()},
+            "losses": _losses(outflow),
+            "clock": mark.sync.value,
         }
-        return self.seal(kind, fields, camera, scope, sequence, mark.at.monotonic_s)
+        return self._event("digest", Place(), sequence, data, mark)
+
+    def restamped(self, message: Message, wall_minus_monotonic_s: float, zone: tzinfo) -> Message:
+        """An event of this boot, made before the clock was right, with the time that it is now known to have
+        had; any other message as it is."""
+        if not message.id.startswith(self.device.boot):
+            return message
+        event = json.loads(message.payload)
+        if event["data"].get("clock") != Sync.UNSYNCED.value:
+            return message
+        wall_s = wall_minus_monotonic_s + message.monotonic_s
+        event["time"] = rfc3339(wall_s)
+        event["data"]["clock"] = Sync.SYNCED.value
+        if message.kind in ("entry", "exit"):
+            event["data"]["date"] = local_day(wall_s, zone)
+        declaration = DECLARATIONS[message.kind]
+        return replace(message, payload=_bytes(declaration, event))
+
+    # -- states: retained, only the newest matters
+
+    def status(self, state: str) -> Message:
+        device = self.device
+        about = {"boot_id": device.boot_id, "version": device.version, "config": device.config}
+        return self.seal("status", {"state": state, **about})
+
+    def line_count(self, place: Place, totals: LineTotals, sequence: int, mark: Mark) -> Message:
+        """`sequence` is the last number that the totals include."""
+        told = {"line": place.scope, "date": mark.day, "sequence": sequence}
+        sums = {"today": _totals(totals.today), "boot": _totals(totals.boot)}
+        return self.seal("count_line", {**told, **sums, **self._stamp(mark), **_trust(mark)}, place)
+
+    def zone_count(self, place: Place, occupancy: int | None, mark: Mark) -> Message:
+        told = {"zone": place.scope, "occupancy": occupancy}
+        return self.seal("count_zone", {**told, **self._stamp(mark), **_trust(mark)}, place)
+
+    def health(self, vitals: Vitals, outflow: Outflow, mark: Mark) -> Message:
+        problems = ailments(vitals, outflow, mark.sync)
+        cameras = {
+            name: {
+                "fps": _rounded(camera.fps, 1),
+                "frame_age_s": _rounded(camera.frame_age_s, 1),
+                "dropped_frames": camera.dropped_frames,
+            }
+            for name, camera in vitals.cameras.items()
+        }
+        inference = vitals.inference_ms and [round(value, 2) for value in vitals.inference_ms]
+        fields = {
+            "ok": not problems,
+            "problems": problems,
+            "uptime_s": int(vitals.uptime_s),
+            "cameras": cameras,
+            "inference_ms": inference and dict(zip(("p50", "p95"), inference, strict=True)),
+            "outbox_depth": outflow.depth,
+            "losses": _losses(outflow),
+            "temperature_c": _rounded(vitals.temperature_c, 1),
+            "rss_mib": round(vitals.rss_mib, 1),
+            "clock": mark.sync.value,
+        }
+        return self.seal("health", {**fields, **self._stamp(mark)})
+
+    def manifest(self, tier: str, models: Mapping[str, str], key_life_s: int | None = None) -> Message:
+        """`models` maps the id of each network that runs here to its file's SHA-256."""
+        fields = {
+            "version": self.device.version,
+            "config": self.device.config,
+            "tier": tier,
+            "key_life_s": key_life_s,
+            "models": [{"id": name, "sha256": digest} for name, digest in sorted(models.items())],
+            "cameras": {
+                name: {"lines": sorted(scopes.lines), "zones": sorted(scopes.zones)}
+                for name, scopes in self.cameras.items()
+            },
+            "publishes": [
+                {"kind": d.kind, "topic": d.topic, "retained": not d.is_event, "bytes_max": d.bytes_max}
+                for d in DECLARATIONS.values()
+            ],
+            "bytes_per_hour_max": BYTES_PER_HOUR_MAX,
+            "boot_id": self.device.boot_id,
+        }
+        return self.seal("manifest", fields)
+
+    # -- the one door
 
     def seal(
-        self,
-        kind: str,
-        fields: Mapping[str, object],
-        camera: str = "",
-        scope: str = "",
-        sequence: int = 0,
-        monotonic_s: float = 0.0,
+        self, kind: str, fields: Mapping[str, object], place: Place = Place(), monotonic_s: float = 0.0
     ) -> Message:
-        """The one door out: `fields` as bytes for the topic of `kind`, if the contract knows all of it."""
+        """`fields` as bytes for the topic of `kind`, if the contract knows all of it; else Refused."""
         declaration = DECLARATIONS.get(kind)
         if declaration is None:
             raise Refused("a message", "its kind is not in the contract")
-        self._check_place(declaration, camera, scope)
-        try:
-            payload = declaration.model.model_validate(dict(fields)).model_dump_json().encode()
-        except ValidationError as error:
-            raise Refused(kind, _explain(error)) from None
-        self._check_ids(kind, fields, camera, scope)
-        if len(payload) > declaration.bytes_max:
-            raise Refused(kind, f"{len(payload)} bytes are more than the {declaration.bytes_max} allowed")
-        topic = f"{self.device.base}/{declaration.topic.format(camera=camera, scope=scope)}"
-        identity = str(fields["id"]) if sequence else topic
-        return Message(identity, topic, payload, declaration.retain, kind, sequence, monotonic_s)
+        self._check_place(declaration, place)
+        payload = _bytes(declaration, fields)
+        self._check_ids(declaration, fields, place)
+        topic = f"{self.device.base}/{declaration.topic.format(camera=place.camera, scope=place.scope)}"
+        if not declaration.is_event:
+            return Message(topic, topic, payload, True, kind)
+        sequence = int(str(fields["sequence"]))
+        return Message(str(fields["id"]), topic, payload, False, kind, sequence, monotonic_s)
 
-    def _check_ids(self, kind: str, fields: Mapping[str, object], camera: str, scope: str) -> None:
+    def _event(
+        self, kind: str, place: Place, sequence: int, data: Mapping[str, object], mark: Mark
+    ) -> Message:
+        fields = {
+            "specversion": "1.0",
+            "id": f"{self.device.boot}{sequence}",
+            "source": self._source(place),
+            "type": f"edged.{kind}.{VERSION}",
+            "time": rfc3339(mark.at.wall_s),
+            "sequence": str(sequence),
+            "dataschema": DECLARATIONS[kind].urn,
+            "data": dict(data),
+        }
+        return self.seal(kind, fields, place, mark.at.monotonic_s)
+
+    def _stamp(self, mark: Mark) -> dict[str, str]:
+        return {"boot_id": self.device.boot_id, "ts": rfc3339(mark.at.wall_s)}
+
+    def _source(self, place: Place) -> str:
+        return "/".join(filter(None, ("edged", self.device.site, self.device.device, place.camera)))
+
+    def _check_place(self, declaration: Declaration, place: Place) -> None:
+        if declaration.scope is None:
+            return
+        scopes = self.cameras.get(place.camera)
+        if scopes is None:
+            raise Refused(declaration.kind, "its camera is not in the configuration")
+        if place.scope not in (scopes.lines if declaration.scope == "line" else scopes.zones):
+            raise Refused(declaration.kind, f"its {declaration.scope} is not in the configuration")
+
+    def _check_ids(self, declaration: Declaration, fields: Mapping[str, object], place: Place) -> None:
         """An id of the right form is not enough: it must be this device's and that of the message's place."""
-        device = self.device
-        number = fields.get("sequence")
         ours = {
-            "source": f"edged/{device.site}/{device.device}/{camera}",
-            "id": f"{device.device}:{device.boot_id}:{number}",
-            "boot_id": device.boot_id,
-            "line": scope,
-            "zone": scope,
+            "source": self._source(place),
+            "id": f"{self.device.boot}{fields.get('sequence')}",
+            "boot_id": self.device.boot_id,
+            "line": place.scope,
+            "zone": place.scope,
         }
         data = fields.get("data")
         told = {**fields, **(data if isinstance(data, dict) else {})}
         for name, value in ours.items():
             if told.get(name, value) != value:
-                raise Refused(kind, f"{name} is not the one of this message")
-
-    def _check_place(self, declaration: Declaration, camera: str, scope: str) -> None:
-        if declaration.scope is None:
-            return
-        scopes = self.cameras.get(camera)
-        if scopes is None:
-            raise Refused(declaration.kind, "its camera is not in the configuration")
-        if scope not in (scopes.lines if declaration.scope == "line" else scopes.zones):
-            raise Refused(declaration.kind, f"its {declaration.scope} is not in the configuration")
+                raise Refused(declaration.kind, f"{name} is not the one of this message")
+        cameras = fields.get("cameras", {})
+        if isinstance(cameras, Mapping) and not cameras.keys() <= self.cameras.keys():
+            raise Refused(declaration.kind, "it names a camera that is not in the configuration")
 
 
 def rfc3339(wall_s: float) -> str:
@@ -334,12 +288,57 @@ def rfc3339(wall_s: float) -> str:
     return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _bytes(declaration: Declaration, fields: Mapping[str, object]) -> bytes:
+    try:
+        payload = declaration.model.model_validate(dict(fields)).model_dump_json().encode()
+    except ValidationError as error:
+        raise Refused(declaration.kind, _explain(error)) from None
+    if len(payload) > declaration.bytes_max:
+        raise Refused(declaration.kind, f"{len(payload)} bytes are more than {declaration.bytes_max}")
+    return payload
+
+
 def _totals(flow: Flow) -> dict[str, int]:
     return {"entry": flow.entry, "exit": flow.exit}
 
 
-def _trust(mark: Mark) -> dict[str, str]:
+def _trust(mark: Mark) -> dict[str, object]:
     return {"quality": mark.quality, "clock": mark.sync.value}
+
+
+def _losses(outflow: Outflow) -> dict[str, int]:
+    return {name: getattr(outflow, name) for name in ("refused", "dropped", "lost", "rejected")}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _quarter(quarter: Quarter, seen: CameraQuarter, mark: Mark, zone: tzinfo) -> dict[str, object]:
+    return {
+        "start": rfc3339(quarter.start_s),
+        "local": datetime.fromtimestamp(quarter.start_s, zone).isoformat(timespec="minutes"),
+        "coverage": round(seen.coverage, 3),
+        "partial": quarter.partial,
+        "clock": mark.sync.value,
+    }
+
+
+def _stay(seen: CameraQuarter, zone: ZoneQuarter) -> dict[str, object]:
+    dwells = zone.dwells
+    occupancy = (
+        {"mean": round(zone.person_s / seen.watched_s, 2), "max": zone.peak} if seen.watched_s else None
+    )
+    dwell_s = (
+        {
+            "mean": round(dwells.mean_s, 1),
+            "p50": round(dwells.quantile_s(0.5), 1),
+            "p90": round(dwells.quantile_s(0.9), 1),
+        }
+        if dwells.count
+        else None
+    )
+    return {"occupancy": occupancy, "visits": dwells.count, "dwell_s": dwell_s}
 
 
 def _explain(error: ValidationError) -> str:

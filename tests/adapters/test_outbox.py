@@ -42,7 +42,7 @@ def test_messages_come_out_as_they_went_in_and_in_order(outbox: Outbox) -> None:
     outbox.commit(sent, "books")
     assert outbox.peek(0, 10) == sent
     assert outbox.peek(1, 1) == sent[1:2]
-    assert outbox.ledger == "books"
+    assert outbox.books == "books"
     assert outbox.depth == 3
 
 
@@ -60,7 +60,7 @@ def test_messages_and_ledger_survive_the_end_of_the_process(path: Path) -> None:
     # No close: as after a kill.
     second = Outbox(path)
     assert numbers(second) == [1, 2, 3]
-    assert second.ledger == "new books"
+    assert second.books == "new books"
     assert second.depth == 3
 
 
@@ -88,7 +88,7 @@ def test_all_or_nothing(outbox: Outbox) -> None:
     with pytest.raises(AdapterError, match="cannot write the outbox"):
         outbox.commit(entries(2, 1), "books of 2")
     assert numbers(outbox) == [1]
-    assert outbox.ledger == "books of 1"
+    assert outbox.books == "books of 1"
     assert outbox.depth == 1
 
 
@@ -108,7 +108,7 @@ def test_a_refused_message_goes_to_the_dead_letters_and_is_offered_again_at_the_
 ) -> None:
     outbox = Outbox(path)
     outbox.commit(entries(1, 2), "")
-    outbox.bury(1, "Not authorized")
+    outbox.bury(an_entry(1), "Not authorized")
     assert numbers(outbox) == [2]
     assert (outbox.dead, outbox.depth) == (1, 1)
     outbox.close()
@@ -120,7 +120,7 @@ def test_a_refused_message_goes_to_the_dead_letters_and_is_offered_again_at_the_
 def test_the_dead_letters_are_bounded(outbox: Outbox) -> None:
     outbox.commit(entries(*range(1, DEAD_MAX + 4)), "")
     for sequence in range(1, DEAD_MAX + 4):
-        outbox.bury(sequence, "Not authorized")
+        outbox.bury(an_entry(sequence), "Not authorized")
     assert outbox.dead == DEAD_MAX
     assert outbox.dropped == {"dead": 3}
 

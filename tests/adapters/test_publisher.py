@@ -147,7 +147,7 @@ def test_a_message_that_the_broker_refuses_is_kept_apart_and_told(
         publisher = a_publisher(outbox, mosquitto.port)
         commit(outbox, 1)
         with publishing(publisher):
-            wait_until(lambda: publisher.rejected == 1)
+            wait_until(lambda: outbox.outflow().rejected == 1)
     assert (outbox.depth, outbox.dead) == (0, 1)
     assert "Not authorized" in caplog.text
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from edge.core.ledger import Flow, LineTotals
+from edge.core.schema import DECLARATIONS
 from edge.core.values import Crossing, Dwell, Ended, Kind, Message, Moment, Sync
-from edge.core.wire import DECLARATIONS, Contract, Device, Mark, Refused, Scopes, rfc3339
+from edge.core.wire import Contract, Device, Mark, Place, Refused, Scopes, rfc3339
 
 AT = Moment(frame=7, monotonic_s=12.5, wall_s=1773569071.25)
 MARK = Mark(AT, "2026-03-15", Sync.SYNCED)
@@ -60,8 +61,8 @@ def test_the_track_and_the_reason_stay_on_the_device() -> None:
 
 
 def test_the_counts_are_retained_states_that_replace_each_other() -> None:
-    line = CONTRACT.line_count("entrance", "door", LineTotals(Flow(4, 3), Flow(2, 1)), 9, MARK)
-    zone = CONTRACT.zone_count("entrance", "till", None, MARK)
+    line = CONTRACT.line_count(Place("entrance", "door"), LineTotals(Flow(4, 3), Flow(2, 1)), 9, MARK)
+    zone = CONTRACT.zone_count(Place("entrance", "till"), None, MARK)
     assert line.retain
     assert line.id == line.topic == "edged/v1/aegean-park/door-north/count/entrance/door"
     assert json.loads(line.payload)["boot"] == {"entry": 2, "exit": 1}
@@ -112,7 +113,7 @@ def test_what_the_contract_does_not_know_is_refused(what: str) -> None:
     event = json.loads(an_entry().payload)
     CHANGES[what](event)
     with pytest.raises(Refused) as refusal:
-        CONTRACT.seal("entry", event, "entrance", "door", 1842)
+        CONTRACT.seal("entry", event, Place("entrance", "door"))
     for secret in ("AAAA", "0.2", "9j", "dddd", "jane", "south", "back", "beef", "track", "face"):
         assert secret not in str(refusal.value)
 
@@ -141,8 +142,8 @@ def test_the_largest_message_of_each_kind_fits_its_limit() -> None:
         contract.status("offline"),
         contract.crossing(replace(CROSSING, camera=long, line=long), 10**15, flow, mark),
         contract.dwell(replace(DWELL, camera=long, zone=long, ended=Ended.SHUTDOWN), 10**15, mark),
-        contract.line_count(long, long, LineTotals(flow, flow), most, mark),
-        contract.zone_count(long, long, 10_000, mark),
+        contract.line_count(Place(long, long), LineTotals(flow, flow), most, mark),
+        contract.zone_count(Place(long, long), 10_000, mark),
     ]
     assert {message.kind for message in messages} <= set(DECLARATIONS)
 

@@ -1,0 +1,34 @@
+"""What the device must remember over a restart, as one value that is kept with every commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pydantic import TypeAdapter
+
+from edge.core.intervals import Quarter
+from edge.core.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The ledger, and the open quarter of an hour if there is one."""
+
+    ledger: Ledger
+    quarter: Quarter | None = None
+
+    def booted(self, boot_id: str) -> Books:
+        """After a restart: nobody watched meanwhile, so the open quarter is partial."""
+        quarter = self.quarter and replace(self.quarter, partial=True)
+        return Books(self.ledger.booted(boot_id), quarter)
+
+    def dump(self) -> str:
+        return _BOOKS.dump_json(self).decode()
+
+
+_BOOKS = TypeAdapter(Books)
+
+
+def load(text: str) -> Books:
+    """What `dump` wrote; ValueError if it is something else."""
+    return _BOOKS.validate_json(text, strict=True)
