@@ -23,8 +23,18 @@ APT := $(SUDO) sh -c 'echo "apt-get install $$*"; apt-get -qq update && DEBIAN_F
 .PHONY: setup mosquitto
 setup: $(VENV)/installed ## the virtual environment with everything locked
 
-mosquitto:
+mosquitto: export PATH := $(PATH):/usr/sbin
+mosquitto: ## a broker and a client for demo and tests, by apt, if they are not there
 	@command -v mosquitto >/dev/null && command -v mosquitto_sub >/dev/null || $(APT) mosquitto mosquitto-clients
+
+.PHONY: demo
+demo: setup mosquitto-if-possible ## real people on a real recording become events on a real broker
+	@$(VENV)/bin/edged demo
+
+# The demo can do without a broker (it says so); the tests cannot.
+.PHONY: mosquitto-if-possible
+mosquitto-if-possible:
+	@$(MAKE) --no-print-directory --silent mosquitto || echo "mosquitto could not be installed"
 
 .PHONY: test lint format lock
 test: setup mosquitto lint ## lint, types and all tests that CI runs

@@ -1,0 +1,5 @@
+"""Fixtures that need a broker."""
+
+from tests.broker import broker, subscriber
+
+__all__ = ["broker", "subscriber"]
