@@ -172,6 +172,7 @@ def _timeouts() -> list[int]:
     return [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS),
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS),
+        *(cv2.CAP_PROP_N_THREADS, 1),
     ]
 
 
