@@ -208,12 +208,12 @@ def sentence(topic: str, event: dict[str, Any]) -> str:
 def published_events(folder: Path) -> int:
     """How many events the daemon has numbered: what its outbox says once it has ended."""
     from edge.adapters.outbox import Outbox
-    from edge.core import ledger
+    from edge.core import books
 
     outbox = Outbox(folder / "outbox.db")
-    text = outbox.ledger
+    text = outbox.books
     outbox.close()
-    return ledger.load(text).sequence if text else 0
+    return books.load(text).ledger.sequence if text else 0
 
 
 def report(seen: Seen, published: int, code: int, took_s: float) -> int:

@@ -1,0 +1,208 @@
+"""The daemon's threads, and what passes between them.
+
+`capture <camera>`: source -> slot. `pipeline`: slot -> events -> outbox. `publisher`: outbox -> broker. The
+main thread watches the three, keeps the service manager informed and answers signals. A camera or a broker
+that is away is normal weather; a worker that hangs or dies is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from edge.adapters.slot import LatestSlots, WhenFull
+from edge.adapters.systemd import Notifier, watchdog_s
+from edge.core.health import CameraVitals, Vitals
+from edge.core.values import Frame, Moment
+from edge.pipeline import Pipeline
+from edge.ports import AdapterError, Clock, Source
+from edge.recorder import Recorder
+from edge.workers import Beat, Worker
+
+log = logging.getLogger(__name__)
+
+CAPTURE_FRESH_S = 30.0  # an RTSP open may take 10 s, a dead peer is noticed after 5
+PIPELINE_FRESH_S = 10.0
+PUBLISHER_FRESH_S = 60.0  # a TLS handshake over a bad line
+RETRY_S = (1.0, 30.0)  # first and longest wait for a camera
+REPORT_S = 60.0
+STOP_S = 1.5
+DRAIN_S = 10.0
+
+
+class Publishing(Protocol):
+    """What takes messages out of the outbox: adapters.publisher.Publisher or Printer."""
+
+    def run(self, stop: threading.Event, beat: Beat) -> None: ...
+
+
+class Queue(Protocol):
+    """What the daemon asks of the outbox."""
+
+    @property
+    def depth(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Camera:
+    """One camera: how its source is opened, where its frames go, and how many have gone there."""
+
+    id: str
+    open: Callable[[], Source]
+    pipeline: Pipeline
+    frames: int = 0
+    last: Moment | None = None
+
+    def step(self, frame: Frame, recorder: Recorder) -> None:
+        recorder.record(self.id, frame.at, self.pipeline.step(frame))
+        self.frames += 1
+        self.last = frame.at
+
+
+class Daemon:
+    """The threads of a running device. `stop` is set by signals; `vitals` measures the board."""
+
+    def __init__(
+        self,
+        cameras: Mapping[str, Camera],
+        recorder: Recorder,
+        outbox: Queue,
+        clock: Clock,
+        notifier: Notifier,
+        vitals: Callable[[Mapping[str, CameraVitals]], Vitals],
+        stop: threading.Event,
+    ) -> None:
+        self._cameras, self._recorder, self._outbox = cameras, recorder, outbox
+        self._clock, self._notifier, self._vitals, self._stop = clock, notifier, vitals, stop
+        self._stop_publisher = threading.Event()
+        self._slots = LatestSlots()
+        self._captures: list[Worker] = []
+        self._report_at_s = 0.0
+
+    def run(self, publisher: Publishing) -> int:
+        """Until `stop`, the end of all recordings, or a bug. Returns the exit code."""
+        self._recorder.start(self._now())
+        publish = partial(publisher.run, self._stop_publisher)
+        publishing = Worker("publisher", publish, PUBLISHER_FRESH_S, self._clock).start()
+        for camera in self._cameras.values():
+            body = partial(self._capture, camera)
+            self._captures.append(Worker(f"capture {camera.id}", body, CAPTURE_FRESH_S, self._clock).start())
+        looking = Worker("pipeline", self._look, PIPELINE_FRESH_S, self._clock).start()
+        self._watch([publishing, *self._captures, looking], looking)
+        return self._end(looking, publishing)
+
+    # -- the threads
+
+    def _capture(self, camera: Camera, beat: Beat) -> None:
+        """Frames of one camera into its slot; a camera that fails is opened again, for ever."""
+        wait_s, complaint = RETRY_S[0], ""
+        while not self._stop.is_set():
+            beat()
+            try:
+                with closing(camera.open()) as source:
+                    for frame in source.frames():
+                        if complaint:
+                            log.info("camera %s gives pictures again", camera.id)
+                        wait_s, complaint = RETRY_S[0], ""
+                        self._slots.put(frame, WhenFull.WAIT if source.lossless else WhenFull.REPLACE)
+                        beat()
+                        if self._stop.is_set():
+                            return
+                return
+            except AdapterError as error:
+                if str(error) != complaint:
+                    log.warning("%s; trying again", error)
+                complaint = str(error)
+            self._stop.wait(wait_s)
+            wait_s = min(wait_s * 2, RETRY_S[1])
+
+    def _look(self, beat: Beat) -> None:
+        """Frames from the slots through their camera's pipeline into the outbox."""
+        while True:
+            finished = not any(capture.running for capture in self._captures)
+            frame = self._slots.take(timeout_s=0.5)
+            if frame is not None:
+                self._cameras[frame.camera].step(frame, self._recorder)
+            elif finished or self._stop.is_set():
+                break
+            else:
+                self._recorder.tick(self._now())
+            self._report()
+            beat()
+        for camera in self._cameras.values():
+            at = camera.last or self._now()
+            self._recorder.record(camera.id, at, camera.pipeline.close(at))
+
+    def _report(self) -> None:
+        """The health, once a minute."""
+        now = self._now()
+        if now.monotonic_s >= self._report_at_s:
+            self._report_at_s = now.monotonic_s + REPORT_S
+            drops = {name: CameraVitals(dropped_frames=self._slots.dropped(name)) for name in self._cameras}
+            self._recorder.report(self._vitals(drops), now)
+
+    # -- the main thread
+
+    def _watch(self, workers: list[Worker], looking: Worker) -> None:
+        """Keep the manager informed until somebody says stop, the recordings end, or a worker fails."""
+        pause_s = min((watchdog_s() or 2.0) / 2, 1.0)
+        ready = False
+        while not self._stop.wait(pause_s) and looking.running and not any(w.failed for w in workers):
+            hanging = [worker.name for worker in workers if worker.hangs]
+            if hanging:
+                log.critical("no progress in: %s", ", ".join(hanging))
+            else:
+                self._notifier.notify(WATCHDOG=1)
+            if not ready and any(camera.frames for camera in self._cameras.values()):
+                ready = True
+                self._notifier.notify(READY=1)
+            self._notifier.status(self._status())
+
+    def _end(self, looking: Worker, publishing: Worker) -> int:
+        """Stop in reverse: cameras, pipeline, and last the publisher, which takes out what is left."""
+        self._notifier.notify(STOPPING=1)
+        if not self._stop.is_set():
+            self._drain(publishing)
+        self._stop.set()
+        self._slots.close()
+        for worker in (looking, *self._captures):
+            worker.join(STOP_S)
+        self._stop_publisher.set()
+        publishing.join(STOP_S)
+        log.info("stopped: %s", self._status())
+        failed = int(any(worker.failed or worker.running for worker in (looking, publishing)))
+        if any(worker.running for worker in (looking, publishing, *self._captures)):
+            self._leave(failed)
+        return failed
+
+    def _leave(self, code: int) -> None:
+        """A camera's driver may block where nothing can interrupt it, and aborts the process if the
+        interpreter ends around it. All that counts is committed: leave without ceremony."""
+        self._outbox.close()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _drain(self, publishing: Worker) -> None:
+        """The recordings have ended: give a broker that listens the time to take what is left."""
+        deadline_s = self._clock.monotonic_s() + DRAIN_S
+        while self._outbox.depth and publishing.running and self._clock.monotonic_s() < deadline_s:
+            if self._stop.wait(0.05):
+                return
+
+    def _status(self) -> str:
+        frames = sum(camera.frames for camera in self._cameras.values())
+        waiting = [camera.id for camera in self._cameras.values() if not camera.frames]
+        missing = f", no picture yet from {', '.join(waiting)}" if waiting else ""
+        return f"{frames} frames from {len(self._cameras)} cameras{missing}, outbox {self._outbox.depth}"
+
+    def _now(self) -> Moment:
+        return Moment(0, self._clock.monotonic_s(), self._clock.wall_s())
