@@ -124,17 +124,18 @@ class KeyRing:
                 self._page[at : at + SLOT_BYTES] = bytes(SLOT_BYTES)
 
 
-def open_ring(environ: Mapping[str, str]) -> KeyRing:
-    """The ring that systemd kept for us, else a new one that it is asked to keep."""
-    for fd in _passed(environ):
+def open_ring(environ: Mapping[str, str], group: str) -> KeyRing:
+    """The camera group's ring that systemd kept for us, else a new one that it is asked to keep."""
+    name = f"{NAME}-{group}"
+    for fd in _passed(environ, name):
         if _is_ours(fd):
             return KeyRing(fd)
         os.close(fd)
-    fd = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, PAGE)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
     if "NOTIFY_SOCKET" in environ:
-        _ask_to_keep(environ["NOTIFY_SOCKET"], fd)
+        _ask_to_keep(environ["NOTIFY_SOCKET"], name, fd)
     return KeyRing(fd)
 
 
@@ -157,13 +158,13 @@ def refuse_plain_swap(root: Path = Path("/")) -> None:
         )
 
 
-def _passed(environ: Mapping[str, str]) -> list[int]:
+def _passed(environ: Mapping[str, str], ours: str) -> list[int]:
     """The descriptors that systemd passed to this process under our name (sd_listen_fds(3))."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     fds = range(FIRST_PASSED_FD, FIRST_PASSED_FD + int(environ.get("LISTEN_FDS", "0")))
-    return [fd for fd, name in zip(fds, names, strict=False) if name == NAME]
+    return [fd for fd, name in zip(fds, names, strict=False) if name == ours]
 
 
 def _is_ours(fd: int) -> bool:
@@ -176,10 +177,10 @@ def _is_ours(fd: int) -> bool:
     return sealed and os.fstat(fd).st_size == PAGE and os.pread(fd, len(MAGIC), 0) == MAGIC
 
 
-def _ask_to_keep(address: str, fd: int) -> None:
+def _ask_to_keep(address: str, name: str, fd: int) -> None:
     """FDSTORE=1 of sd_notify(3): systemd keeps a duplicate and passes it to the next start."""
     path = "\0" + address[1:] if address.startswith("@") else address
-    message = f"FDSTORE=1\nFDNAME={NAME}".encode()
+    message = f"FDSTORE=1\nFDNAME={name}".encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         try:
             out.connect(path)

@@ -29,7 +29,7 @@ def seed_of(ring: KeyRing, epoch: int) -> bytes:
 
 
 def test_the_first_step_makes_a_key() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     assert ring.rotate(0, NOBODY) == keys.Rotation(born=1, destroyed=())
     assert ring.live() == (1,)
     assert len(set(seed_of(ring, 1))) > 8
@@ -39,7 +39,7 @@ def test_the_first_step_makes_a_key() -> None:
 def test_seeds_are_fresh_each_time_and_owe_nothing_to_the_clock_or_the_device() -> None:
     seeds = set()
     for _ in range(20):
-        ring = open_ring(NOWHERE)
+        ring = open_ring(NOWHERE, "door")
         ring.rotate(0, NOBODY)
         seeds.add(seed_of(ring, 1))
         ring.close()
@@ -47,7 +47,7 @@ def test_seeds_are_fresh_each_time_and_owe_nothing_to_the_clock_or_the_device() 
 
 
 def test_a_key_nobody_needs_dies_with_its_epoch() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     ring.rotate(0, NOBODY)
     assert ring.rotate(HOUR - 1, NOBODY) == keys.Rotation(born=None, destroyed=())
     assert ring.rotate(HOUR, NOBODY) == keys.Rotation(born=2, destroyed=(1,))
@@ -55,7 +55,7 @@ def test_a_key_nobody_needs_dies_with_its_epoch() -> None:
 
 
 def test_a_key_that_a_visit_needs_lives_on_but_never_longer_than_three_hours() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     needed = frozenset({1})
     ring.rotate(0, needed)
     assert ring.rotate(HOUR, needed).destroyed == ()
@@ -65,7 +65,7 @@ def test_a_key_that_a_visit_needs_lives_on_but_never_longer_than_three_hours() -
 
 
 def test_a_key_goes_as_soon_as_its_last_visit_is_closed() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     ring.rotate(0, NOBODY)
     assert ring.rotate(HOUR, frozenset({1})).destroyed == ()
     assert ring.rotate(HOUR + 60, NOBODY) == keys.Rotation(born=None, destroyed=(1,))
@@ -77,7 +77,7 @@ def test_a_key_goes_as_soon_as_its_last_visit_is_closed() -> None:
 def test_however_time_jumps_no_more_than_four_keys_live_and_none_for_more_than_three_hours(
     steps: list[tuple[float, bool]],
 ) -> None:
-    ring, now_s, born_s = open_ring(NOWHERE), 0.0, dict[int, float]()
+    ring, now_s, born_s = open_ring(NOWHERE, "door"), 0.0, dict[int, float]()
     for wait_s, all_needed in steps:
         now_s += wait_s
         rotation = ring.rotate(now_s, frozenset(born_s) if all_needed else NOBODY)
@@ -90,7 +90,7 @@ def test_however_time_jumps_no_more_than_four_keys_live_and_none_for_more_than_t
 
 
 def test_destroying_overwrites_the_seed_in_the_memory_that_everyone_shares() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     ring.rotate(0, NOBODY)
     secret, other_holder = seed_of(ring, 1), os.dup(ring._fd)
     assert secret in os.pread(other_holder, keys.PAGE, 0)
@@ -103,7 +103,7 @@ def test_destroying_overwrites_the_seed_in_the_memory_that_everyone_shares() -> 
 
 
 def test_after_destruction_epochs_are_not_used_again() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     ring.rotate(0, NOBODY)
     ring.destroy_all()
     assert ring.rotate(1, NOBODY).born == 2
@@ -119,22 +119,22 @@ def test_more_live_keys_than_slots_cannot_be_configured() -> None:
 
 
 def test_the_page_is_locked_and_left_out_of_dumps() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     smaps = Path("/proc/self/smaps").read_text()
-    (page,) = re.findall(r"memfd:edged-keys.*?VmFlags: ([^\n]+)", smaps, re.DOTALL)
+    (page,) = re.findall(r"memfd:edged-keys-door.*?VmFlags: ([^\n]+)", smaps, re.DOTALL)
     assert {"lo", "dd", "sh"} <= set(page.split())
     ring.close()
 
 
 def test_the_memory_cannot_be_cut_short_by_another_holder() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     with pytest.raises(PermissionError):
         os.ftruncate(ring._fd, 0)
     ring.close()
 
 
 def test_a_ring_never_shows_a_seed() -> None:
-    ring = open_ring(NOWHERE)
+    ring = open_ring(NOWHERE, "door")
     ring.rotate(0, NOBODY)
     assert repr(ring) == "KeyRing(1 live)"
     ring.close()
@@ -161,14 +161,14 @@ class Manager:
 CHILD = """
 import os, signal, sys
 from edge.adapters.keys import open_ring
-ring = open_ring(os.environ)
+ring = open_ring(os.environ, "door")
 rotation = ring.rotate(float(sys.argv[1]), frozenset(ring.live()))
 print(rotation.born, ring.live(), bytes(ring.seed(ring.live()[-1])).hex(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def start(address: str, now_s: float, fd: int | None = None, name: str = keys.NAME) -> list[str]:
+def start(address: str, now_s: float, fd: int | None = None, name: str = "edged-keys-door") -> list[str]:
     """A daemon process as systemd starts it: its own LISTEN_PID, and the stored descriptor as number 3."""
     passed = () if fd is None else (3,)
     environ = {"NOTIFY_SOCKET": address, "LISTEN_FDNAMES": name, "LISTEN_FDS": str(len(passed))}
@@ -189,7 +189,7 @@ def test_keys_survive_kill_9_in_systemd_s_store_and_nowhere_else(tmp_path: Path)
     manager = Manager(tmp_path)
     born, first = start(manager.address, now_s=10)
     message, fd = manager.receive()
-    assert (born, message) == ("1", "FDSTORE=1\nFDNAME=edged-keys")
+    assert (born, message) == ("1", "FDSTORE=1\nFDNAME=edged-keys-door")
     born, after_restart = start(manager.address, now_s=20, fd=fd)
     assert (born, after_restart) == ("None", first)
     os.close(fd)  # the service is stopped, or the power goes
@@ -214,14 +214,14 @@ def test_a_descriptor_under_another_name_is_left_alone(tmp_path: Path) -> None:
     manager = Manager(tmp_path)
     start(manager.address, now_s=10)
     _, fd = manager.receive()
-    assert start(manager.address, now_s=20, fd=fd, name="something-else")[0] == "1"
+    assert start(manager.address, now_s=20, fd=fd, name="edged-keys-back")[0] == "1"
     os.close(fd)
     manager.close()
 
 
 def test_a_manager_that_is_not_there_is_an_error_with_its_cause(tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match=r"cannot hand the keys' memory to systemd: .*No such file"):
-        open_ring({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+        open_ring({"NOTIFY_SOCKET": str(tmp_path / "nobody")}, "door")
 
 
 def test_a_hardened_process_leaves_no_core() -> None:
