@@ -36,7 +36,7 @@ demo: setup mosquitto-if-possible ## real people on a real recording become even
 mosquitto-if-possible:
 	@$(MAKE) --no-print-directory --silent mosquitto || echo "mosquitto could not be installed"
 
-.PHONY: test lint format lock
+.PHONY: test lint format docs asyncapi lock
 test: setup mosquitto lint ## lint, types and all tests that CI runs
 	@$(PY) -m pytest
 
@@ -45,6 +45,14 @@ lint: setup ## ruff and mypy
 
 format: setup ## rewrite the code the way ruff likes it
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
+
+docs: setup ## bring docs/MQTT.md, the schemas and the AsyncAPI document up to date with the code
+	@$(PY) -m edge contract --write docs
+
+asyncapi: ## have the AsyncAPI parser and ajv (npm) read the contract's documents
+	@command -v npm >/dev/null || $(APT) npm
+	@npm --silent install --no-audit --no-fund --ignore-scripts --prefix .venv/npm @asyncapi/parser@3.6.3 ajv@8
+	@node tests/bench/asyncapi.mjs
 
 lock: ## resolve the dependencies anew into .ci/*.lock, with hashes, for Python 3.10 to 3.13
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip -q install uv==$(UV)

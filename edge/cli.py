@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "the daemon: cameras in, events out, until it is told to stop",
     "count": "count the people in a recording, with the same pipeline as the daemon",
     "demo": "show it all on a real recording: daemon, broker, subscriber, and the true counts beside ours",
+    "contract": "what may leave the device, to the last field",
     "check": "say at once all that is wrong with a config file",
 }
 

@@ -44,6 +44,7 @@ Number = Annotated[int, Field(ge=0, le=9_999_999_999_999_999)]
 People = Annotated[int, Field(ge=0, le=10_000)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
+_ById = Field(max_length=64, json_schema_extra={"additionalProperties": False})
 Clock = Literal["synced", "holdover", "unsynced"]
 Quality = Literal["ok", "degraded"]
 # Why a device is not well, in words that a program can act on; core.health says when each is said.
@@ -268,7 +269,7 @@ class Health(Closed):
     ok: bool
     problems: Annotated[list[Ailment], Field(max_length=16)]
     uptime_s: Annotated[int, Field(ge=0, le=10_000_000_000)]
-    cameras: dict[Id, CameraHealth]
+    cameras: Annotated[dict[Id, CameraHealth], _ById]
     inference_ms: Latency | None
     outbox_depth: Count
     """messages that the broker has not acknowledged"""
@@ -290,8 +291,8 @@ class ModelFile(Closed):
 class CameraScopes(Closed):
     """The ids that a camera's messages may name."""
 
-    lines: list[Id]
-    zones: list[Id]
+    lines: Annotated[list[Id], Field(max_length=64)]
+    zones: Annotated[list[Id], Field(max_length=64)]
 
 
 class Publication(Closed):
@@ -313,7 +314,7 @@ class Manifest(Closed):
     key_life_s: Annotated[int, Field(ge=0, le=10_800)] | None
     """how long a face hash can live; null when there are none"""
     models: Annotated[list[ModelFile], Field(max_length=8)]
-    cameras: dict[Id, CameraScopes]
+    cameras: Annotated[dict[Id, CameraScopes], _ById]
     publishes: Annotated[list[Publication], Field(max_length=64)]
     bytes_per_hour_max: Count
     boot_id: BootId
