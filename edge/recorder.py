@@ -19,7 +19,7 @@ from edge.core.health import CameraVitals, Outflow, Vitals
 from edge.core.intervals import Quarter
 from edge.core.ledger import Ledger, local_day
 from edge.core.schema import BYTES_PER_HOUR_MAX, Quality
-from edge.core.values import Crossing, Dwell, Event, Message, Moment, Sync
+from edge.core.values import Crossing, Dwell, Event, Message, Moment, Sync, Visit
 from edge.core.wire import Contract, Mark, Place, Refused
 from edge.ports import AdapterError, Sink
 
@@ -131,6 +131,16 @@ class Recorder:
         turned = self._turn_quarter(at)
         turned = self._turn_day(at) or turned
         if turned or at.monotonic_s >= self._commit_at_s:
+            self._commit(at)
+
+    def release(self, group: str, visits: Sequence[Visit], at: Moment) -> None:
+        """Publish a batch of visits of a camera group, all with the batch's time."""
+        for visit in visits:
+            ledger = self.ledger.next("visit")
+            with self._refusing():
+                message = self._contract.visit(group, visit, ledger.sequence, self._mark(at, Place(group)))
+                self._keep(message, replace(self._books, ledger=ledger))
+        if visits:
             self._commit(at)
 
     def report(self, vitals: Vitals, at: Moment) -> None:

@@ -47,6 +47,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 _ById = Field(max_length=64, json_schema_extra={"additionalProperties": False})
 Clock = Literal["synced", "holdover", "unsynced"]
 Quality = Literal["ok", "degraded"]
+Scope = Literal["line", "zone", "group"]
 # Why a device is not well, in words that a program can act on; core.health says when each is said.
 Ailment = Literal[
     "camera_stalled",
@@ -104,6 +105,18 @@ class Dwelt(Trust):
     """to a tenth of a second"""
     ended: Literal["left", "lost", "shutdown"]
     """left the zone; was lost from sight in it; the device stopped"""
+
+
+class Visited(Closed):
+    """One entry that was linked to its exit, published among at least nine others: no time, no id.
+
+    In its topic the camera's place is taken by the camera group; the event's time is that of the batch.
+    """
+
+    dwell_s: Seconds
+    """the start of its bucket: 0, 120, 300, 600, 1200 or 2400; whole seconds where fine release was chosen"""
+    quality: Literal["ok", "low"]
+    """low: another open visit looked alike, so the link is a choice"""
 
 
 class Interval(Closed):
@@ -165,6 +178,7 @@ class Tallies(Closed):
     entry: Tally
     exit: Tally
     dwell: Tally
+    visit: Tally
     interval_line: Tally
     interval_zone: Tally
     digest: Tally
@@ -324,15 +338,16 @@ class Manifest(Closed):
 class Declaration:
     """One kind of message: where it goes, what it may hold, and how large it may be.
 
-    In `topic`, {camera} and {scope} stand for a configured camera and for one of its lines or zones. An
-    event is numbered and delivered for certain; a state is retained, and only its newest value matters.
+    In `topic`, {camera} and {scope} stand for a configured camera and for one of its lines or zones; with the
+    scope `group`, {camera} stands for a camera group. An event is numbered and delivered for certain; a state
+    is retained, and only its newest value matters.
     """
 
     kind: str
     topic: str
     model: type[Closed]
     bytes_max: int
-    scope: Literal["line", "zone"] | None = None
+    scope: Scope | None = None
 
     @property
     def is_event(self) -> bool:
@@ -343,7 +358,7 @@ class Declaration:
         return f"urn:edged:{VERSION}:{self.kind}"
 
 
-def _event(kind: str, topic: str, data: type[Closed], scope: Literal["line", "zone"] | None) -> Declaration:
+def _event(kind: str, topic: str, data: type[Closed], scope: Scope | None) -> Declaration:
     fields: dict[str, Any] = {
         "type": (Literal[f"edged.{kind}.{VERSION}"], ...),
         "dataschema": (Literal[f"urn:edged:{VERSION}:{kind}"], ...),
@@ -361,6 +376,7 @@ DECLARATIONS: Mapping[str, Declaration] = {
         _event("entry", "event/{camera}/entry", Crossed, "line"),
         _event("exit", "event/{camera}/exit", Crossed, "line"),
         _event("dwell", "event/{camera}/dwell", Dwelt, "zone"),
+        _event("visit", "event/{camera}/visit", Visited, "group"),
         Declaration("count_line", "count/{camera}/{scope}", LineCount, 512, "line"),
         Declaration("count_zone", "count/{camera}/{scope}", ZoneCount, 512, "zone"),
         _event("interval_line", "interval/{camera}/{scope}", LineInterval, "line"),

@@ -26,7 +26,7 @@ from edge.core.schema import (
     Quality,
     Tallies,
 )
-from edge.core.values import Crossing, Dwell, Message, Moment, Sync
+from edge.core.values import Crossing, Dwell, Message, Moment, Sync, Visit
 
 
 class Refused(Exception):
@@ -85,14 +85,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The vocabulary of one device. Its methods make messages or raise `Refused`."""
+    """The vocabulary of one device. Its methods make messages or raise `Refused`.
+
+    `groups` are the camera groups whose visits may be published: none in tier `count`.
+    """
 
     device: Device
     cameras: Mapping[str, Scopes] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         scopes = [scope for camera in self.cameras.values() for scope in camera.lines | camera.zones]
-        for name in (self.device.site, self.device.device, *self.cameras, *scopes):
+        for name in (self.device.site, self.device.device, *self.cameras, *scopes, *self.groups):
             if not re.fullmatch(ID, name):
                 raise ValueError(f"the id {name!r} is not of the form {ID}")
 
@@ -106,6 +110,11 @@ class Contract:
     def dwell(self, dwell: Dwell, sequence: int, mark: Mark) -> Message:
         told = {"zone": dwell.zone, "dwell_s": round(dwell.dwell_s, 1), "ended": dwell.ended.value}
         return self._event("dwell", Place(dwell.camera, dwell.zone), sequence, told | _trust(mark), mark)
+
+    def visit(self, group: str, visit: Visit, sequence: int, mark: Mark) -> Message:
+        """`mark` is that of the batch that the visit is published in."""
+        told = {"dwell_s": visit.dwell_s, "quality": visit.quality.value}
+        return self._event("visit", Place(group), sequence, told, mark)
 
     def line_interval(
         self, quarter: Quarter, place: Place, sequence: int, mark: Mark, zone: tzinfo
@@ -256,6 +265,10 @@ class Contract:
 
     def _check_place(self, declaration: Declaration, place: Place) -> None:
         if declaration.scope is None:
+            return
+        if declaration.scope == "group":
+            if place.camera not in self.groups:
+                raise Refused(declaration.kind, "its camera group is not in the configuration")
             return
         scopes = self.cameras.get(place.camera)
         if scopes is None:

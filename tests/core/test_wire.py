@@ -12,7 +12,7 @@ import pytest
 
 from edge.core.ledger import Flow, LineTotals
 from edge.core.schema import DECLARATIONS
-from edge.core.values import Crossing, Dwell, Ended, Kind, Message, Moment, Sync
+from edge.core.values import Crossing, Dwell, Ended, Kind, MatchQuality, Message, Moment, Sync, Visit
 from edge.core.wire import Contract, Device, Mark, Place, Refused, Scopes, rfc3339
 
 AT = Moment(frame=7, monotonic_s=12.5, wall_s=1773569071.25)
@@ -53,6 +53,20 @@ def test_a_dwell_says_how_long_and_how_it_ended_but_not_who() -> None:
     message = CONTRACT.dwell(DWELL, 3, MARK)
     data = json.loads(message.payload)["data"]
     assert data == {"zone": "till", "dwell_s": 12.3, "ended": "left", "quality": "ok", "clock": "synced"}
+
+
+def test_a_visit_says_how_long_and_how_well_linked_and_has_the_batch_s_time() -> None:
+    contract = replace(CONTRACT, groups=frozenset({"main"}))
+    message = contract.visit("main", Visit(300.0, MatchQuality.LOW), 4, MARK)
+    event = json.loads(message.payload)
+    assert message.topic == "edged/v1/aegean-park/door-north/event/main/visit"
+    assert (event["type"], event["time"]) == ("edged.visit.v1", "2026-03-15T10:04:31.250Z")
+    assert event["data"] == {"dwell_s": 300.0, "quality": "low"}
+
+
+def test_a_device_without_camera_groups_cannot_publish_a_visit() -> None:
+    with pytest.raises(Refused, match="its camera group is not in the configuration"):
+        CONTRACT.visit("entrance", Visit(300.0, MatchQuality.OK), 4, MARK)
 
 
 def test_the_track_and_the_reason_stay_on_the_device() -> None:
