@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from edge.adapters.outbox import Outbox
 from edge.core.health import CameraVitals, Outflow, Vitals
-from edge.core.values import Dwell, Ended, Kind, Message, Moment, Occupancy, Sync
+from edge.core.values import Dwell, Ended, Kind, MatchQuality, Message, Moment, Occupancy, Sync, Visit
 from edge.ports import AdapterError
 from edge.recorder import PENDING_MAX, RETRY_S, Recorder
 from tests.messages import BASE, CAMERA, CONTRACT, LINE, ZONE, a_crossing
@@ -150,6 +150,26 @@ def test_memory_is_bounded_and_what_it_cannot_keep_is_counted() -> None:
     recorder.tick(at(1 + RETRY_S))
     assert len(disk.taken) == PENDING_MAX
     assert recorder.ledger.totals(CAMERA, LINE).today.entry == PENDING_MAX + 5
+
+
+def test_a_batch_of_visits_is_numbered_like_everything_and_has_one_time(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = Recorder(replace(CONTRACT, groups=frozenset({"main"})), outbox, ATHENS)
+    recorder.start(at(0))
+    recorder.release("main", [Visit(0, MatchQuality.OK), Visit(300, MatchQuality.LOW)], at(900))
+    events = payloads(outbox.peek(0, 10))
+    assert [event["sequence"] for event in events] == ["1", "2"]
+    assert [data_of(event) for event in events] == [
+        {"dwell_s": 0, "quality": "ok"},
+        {"dwell_s": 300, "quality": "low"},
+    ]
+    assert len({str(event["time"]) for event in events}) == 1
+
+
+def test_visits_of_a_group_that_is_not_configured_are_refused(tmp_path: Path) -> None:
+    recorder = a_recorder(Outbox(tmp_path / "outbox.db"))
+    recorder.release("main", [Visit(0, MatchQuality.OK)], at(900))
+    assert recorder.outflow.refused == 1
 
 
 def at_quarter(number: int, seconds: float = 0.0) -> Moment:

@@ -16,7 +16,7 @@ from edge.core.health import CameraVitals, Outflow, Vitals
 from edge.core.intervals import CameraQuarter, Dwells, Quarter, ZoneQuarter
 from edge.core.ledger import Flow, Ledger, LineTotals, Numbered
 from edge.core.schema import DECLARATIONS, HISTORICAL, HISTORICAL_S, VERSION, Declaration
-from edge.core.values import Crossing, Dwell, Ended, Kind, Message, Moment, Sync
+from edge.core.values import Crossing, Dwell, Ended, Kind, MatchQuality, Message, Moment, Sync, Visit
 from edge.core.wire import Contract, Device, Mark, Place, Scopes
 
 Json = dict[str, Any]
@@ -28,12 +28,14 @@ PARAMETERS = {
     "device": "The device, as configured; unique within its site.",
     "camera": "One of the device's cameras.",
     "scope": "One of the camera's lines or zones.",
+    "group": "Cameras whose entries and exits are linked, as configured.",
 }
 LATE = f"Present when the event waited over {HISTORICAL_S:.0f} s, or over a restart."
 
 EXAMPLE = Contract(
     Device("aegean-park", "door-north", "5f2c9a1e", "0.1.0", "3b7f0c21d4aa"),
     {"entrance": Scopes(frozenset({"door"}), frozenset({"till"}))},
+    frozenset({"main"}),
 )
 _AT = Moment(frame=5000, monotonic_s=500.0, wall_s=1773569071.25)
 _MARK = Mark(_AT, "2026-03-15", Sync.SYNCED)
@@ -48,11 +50,12 @@ def examples() -> dict[str, Message]:
         EXAMPLE.crossing(_crossing(Kind.ENTRY), 1842, Flow(412, 398), _MARK),
         EXAMPLE.crossing(_crossing(Kind.EXIT), 1843, Flow(412, 399), _MARK),
         EXAMPLE.dwell(Dwell("entrance", "till", 42.0, Ended.LEFT, _AT, track=0), 1844, _MARK),
+        EXAMPLE.visit("main", Visit(300.0, MatchQuality.OK), 1845, _MARK),
         EXAMPLE.line_count(_DOOR, LineTotals(Flow(412, 399), Flow(97, 90)), 1843, _MARK),
         EXAMPLE.zone_count(_TILL, 3, _MARK),
-        EXAMPLE.line_interval(_quarter(), _DOOR, 1845, _MARK, _EET),
-        EXAMPLE.zone_interval(_quarter(), _TILL, 1846, _MARK, _EET),
-        EXAMPLE.digest(_day(), 1847, Outflow(), _MARK),
+        EXAMPLE.line_interval(_quarter(), _DOOR, 1846, _MARK, _EET),
+        EXAMPLE.zone_interval(_quarter(), _TILL, 1847, _MARK, _EET),
+        EXAMPLE.digest(_day(), 1848, Outflow(), _MARK),
         EXAMPLE.health(_vitals(), Outflow(depth=2), _MARK),
         EXAMPLE.manifest("count", {"person-nanodet-416": "0" * 64}),
     ]

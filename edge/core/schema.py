@@ -110,7 +110,7 @@ class Dwelt(Trust):
 class Visited(Closed):
     """One entry that was linked to its exit, published among at least nine others: no time, no id.
 
-    In its topic the camera's place is taken by the camera group; the event's time is that of the batch.
+    The event's time is that of the batch.
     """
 
     dwell_s: Seconds
@@ -338,9 +338,9 @@ class Manifest(Closed):
 class Declaration:
     """One kind of message: where it goes, what it may hold, and how large it may be.
 
-    In `topic`, {camera} and {scope} stand for a configured camera and for one of its lines or zones; with the
-    scope `group`, {camera} stands for a camera group. An event is numbered and delivered for certain; a state
-    is retained, and only its newest value matters.
+    In `topic`, {camera} and {scope} stand for a configured camera and for one of its lines or zones,
+    {group} for a configured camera group. An event is numbered and delivered for certain; a state is
+    retained, and only its newest value matters.
     """
 
     kind: str
@@ -376,7 +376,7 @@ DECLARATIONS: Mapping[str, Declaration] = {
         _event("entry", "event/{camera}/entry", Crossed, "line"),
         _event("exit", "event/{camera}/exit", Crossed, "line"),
         _event("dwell", "event/{camera}/dwell", Dwelt, "zone"),
-        _event("visit", "event/{camera}/visit", Visited, "group"),
+        _event("visit", "event/{group}/visit", Visited, "group"),
         Declaration("count_line", "count/{camera}/{scope}", LineCount, 512, "line"),
         Declaration("count_zone", "count/{camera}/{scope}", ZoneCount, 512, "zone"),
         _event("interval_line", "interval/{camera}/{scope}", LineInterval, "line"),

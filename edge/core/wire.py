@@ -236,7 +236,8 @@ class Contract:
         self._check_place(declaration, place)
         payload = _bytes(declaration, fields)
         self._check_ids(declaration, fields, place)
-        topic = f"{self.device.base}/{declaration.topic.format(camera=place.camera, scope=place.scope)}"
+        where = declaration.topic.format(camera=place.camera, scope=place.scope, group=place.camera)
+        topic = f"{self.device.base}/{where}"
         if not declaration.is_event:
             return Message(topic, topic, payload, True, kind)
         sequence = int(str(fields["sequence"]))
