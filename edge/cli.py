@@ -19,6 +19,7 @@ COMMANDS = {
     "count": "count the people in a recording, with the same pipeline as the daemon",
     "demo": "show it all on a real recording: daemon, broker, subscriber, and the true counts beside ours",
     "contract": "what may leave the device, to the last field",
+    "simulate": "any number of devices without cameras, to try a central system",
     "check": "say at once all that is wrong with a config file",
 }
 

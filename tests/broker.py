@@ -58,8 +58,9 @@ class Mosquitto:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def has_subscriber(self) -> bool:
-        return " 1 #" in self.log.read_text()
+    def subscriptions(self) -> int:
+        """How many there have been, over all its lives."""
+        return self.log.read_text().count(" 1 #")
 
     def stop(self, with_signal: int = signal.SIGTERM) -> None:
         if self._process is not None:
@@ -99,7 +100,8 @@ class Subscriber:
         return [Received(line) for line in lines if line.startswith("{")]
 
     def events(self) -> list[Received]:
-        return [message for message in self.messages() if "/event/" in message.topic]
+        """The messages that are numbered: CloudEvents."""
+        return [message for message in self.messages() if "specversion" in message.payload]
 
     def stop(self) -> None:
         self._process.terminate()
@@ -124,6 +126,6 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture
 def subscriber(broker: Mosquitto, tmp_path: Path) -> Iterator[Subscriber]:
     listening = Subscriber(tmp_path, broker.port)
-    wait_until(broker.has_subscriber, what="the subscription")
+    wait_until(lambda: broker.subscriptions() > 0, what="the subscription")
     yield listening
     listening.stop()
