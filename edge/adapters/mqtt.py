@@ -197,7 +197,7 @@ class Connection:
                 self._client.loop_write()
             self._client.loop_misc()
         if self._client.socket() is None:
-            raise self._error("stay connected to", self._refused or self._lost or "the connection was closed")
+            raise self._error("stay connected to", self._refused or self._lost or "it closed the connection")
 
     def acknowledged(self) -> list[tuple[int, str | None]]:
         """What was acknowledged since the last call: its number, and the reason if the broker refused it."""
@@ -248,7 +248,7 @@ class Connection:
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        self._lost = str(reason)
+        self._lost = "the connection broke" if str(reason) == "Unspecified error" else str(reason)
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any

@@ -278,9 +278,8 @@ class Outbox:
                 os.replace(f"{self._path}{suffix}", f"{self._path}.corrupt{suffix}")
         waiting = getattr(self, "_depth", 0)
         log.error(
-            "the outbox was corrupt, is kept as %s.corrupt and begun anew; %d waiting messages are lost",
+            "the outbox was corrupt, is kept as %s.corrupt and begun anew; what waited in it is lost",
             self._path,
-            waiting,
         )
         self._started_anew, self.floor = True, self._reserve
         self.dropped["corrupt"] += waiting
