@@ -32,7 +32,7 @@ COMMITS = 400
 
 def live(folder: Path, careless: bool) -> None:
     """The recorded process: commits of one to four messages, acknowledgements now and then. What has
-    returned it says in a file that belongs to the record, not to the disk. `careless` leaves out the syncs."""
+    returned it says in a file that belongs to the record, not to the disk. `careless` leaves out syncs."""
     outbox = Outbox(folder / "outbox.db")
     if careless:
         outbox._db.execute("PRAGMA synchronous = OFF")
