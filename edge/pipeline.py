@@ -13,6 +13,7 @@ import numpy as np
 from edge.core.counting import Counter
 from edge.core.tracker import Tracker
 from edge.core.values import Event, Frame, Moment, Pixels, Point, Scene, Track
+from edge.core.views import Gaze
 from edge.ports import Detector
 
 
@@ -21,13 +22,14 @@ class Pipeline:
 
     def __init__(self, scene: Scene, detector: Detector) -> None:
         self._scene, self._detector = scene, detector
+        self._gaze = Gaze(scene.lines, scene.zones)
         self._tracker = Tracker()
         self._counter = Counter(scene.camera, scene.lines, scene.zones)
         self.tracks: tuple[Track, ...] = ()
 
     def step(self, frame: Frame) -> list[Event]:
         blackout(frame.pixels, self._scene.ignore)
-        detections = self._detector.detect(frame.pixels)
+        detections = self._gaze.look(frame, self._detector.detect)
         self.tracks = self._tracker.update(detections, frame)
         return self._counter.update(self.tracks, frame)
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.tracker import Tracker, TrackerSettings, clothes
+from edge.core.clothes import clothes
+from edge.core.tracker import Tracker, TrackerSettings
 from edge.core.values import Box, Detection, Frame, Track
 from tests.core.paths import FPS, HEIGHT, PIXELS, WIDTH, Path, box, frame, hidden, seen, stand, walk
 
