@@ -179,15 +179,15 @@ class Recorder:
         mark, quarter = self._mark(event.at, place), self._books.quarter
         ledger = self.ledger.crossed(event.camera, event.line, event.kind).next(event.kind.value)
         totals, number = ledger.totals(event.camera, event.line), ledger.sequence
-        books = Books(ledger, quarter and quarter.crossed(event.camera, event.line, event.kind))
-        self._keep(self._contract.crossing(event, number, totals.today, mark), books)
+        message = self._contract.crossing(event, number, totals.today, mark)
+        self._keep(message, Books(ledger, quarter and quarter.crossed(event.camera, event.line, event.kind)))
         self._post(self._contract.line_count(place, totals, number, mark))
 
     def _dwell(self, event: Dwell) -> None:
         mark, quarter = self._mark(event.at, Place(event.camera)), self._books.quarter
         ledger = self.ledger.next("dwell")
-        books = Books(ledger, quarter and quarter.dwelt(event.camera, event.zone, event.dwell_s))
-        self._keep(self._contract.dwell(event, ledger.sequence, mark), books)
+        message = self._contract.dwell(event, ledger.sequence, mark)
+        self._keep(message, Books(ledger, quarter and quarter.dwelt(event.camera, event.zone, event.dwell_s)))
 
     # -- what time brings
 

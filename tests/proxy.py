@@ -17,6 +17,7 @@ class Proxy:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self.open_, self.silent, self.delay_s = True, False, 0.0
+        self.sent: list[bytearray] = []  # by devices, a stream for each connection
         self._sockets: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -35,13 +36,16 @@ class Proxy:
             client.close()
             return
         self._sockets |= {client, broker}
-        threading.Thread(target=self._pump, args=(client, broker, False), daemon=True).start()
-        self._pump(broker, client, True)
+        self.sent.append(bytearray())
+        threading.Thread(target=self._pump, args=(client, broker, self.sent[-1]), daemon=True).start()
+        self._pump(broker, client, None)
 
-    def _pump(self, source: socket.socket, sink: socket.socket, from_broker: bool) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, record: bytearray | None) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if from_broker and self.delay_s:
+                if record is not None:
+                    record += data
+                elif self.delay_s:
                     time.sleep(self.delay_s)
                 if not self.silent:
                     sink.sendall(data)
@@ -50,6 +54,9 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
             self._sockets.discard(end)
+
+    def is_idle(self) -> bool:
+        return not self._sockets
 
     def cut(self) -> None:
         """Break every connection."""

@@ -102,7 +102,7 @@ class Dwelt(Trust):
 
     zone: Id
     dwell_s: Seconds
-    """to a tenth of a second"""
+    """to a tenth of a second; 86400 is a day or longer"""
     ended: Literal["left", "lost", "shutdown"]
     """left the zone; was lost from sight in it; the device stopped"""
 

@@ -108,7 +108,8 @@ class Contract:
         return self._event(crossing.kind.value, Place(crossing.camera, crossing.line), sequence, data, mark)
 
     def dwell(self, dwell: Dwell, sequence: int, mark: Mark) -> Message:
-        told = {"zone": dwell.zone, "dwell_s": round(dwell.dwell_s, 1), "ended": dwell.ended.value}
+        dwell_s = min(round(dwell.dwell_s, 1), 86_400.0)
+        told = {"zone": dwell.zone, "dwell_s": dwell_s, "ended": dwell.ended.value}
         return self._event("dwell", Place(dwell.camera, dwell.zone), sequence, told | _trust(mark), mark)
 
     def visit(self, group: str, visit: Visit, sequence: int, mark: Mark) -> Message:
@@ -246,6 +247,7 @@ class Contract:
     def _event(
         self, kind: str, place: Place, sequence: int, data: Mapping[str, object], mark: Mark
     ) -> Message:
+        self._check_place(DECLARATIONS[kind], place)
         fields = {
             "specversion": "1.0",
             "id": f"{self.device.boot}{sequence}",
@@ -357,9 +359,8 @@ def _stay(seen: CameraQuarter, zone: ZoneQuarter) -> dict[str, object]:
 
 def _explain(error: ValidationError) -> str:
     """Where and how it does not fit, in words that repeat neither the value nor an unknown field's name."""
-    known = {name for declaration in DECLARATIONS.values() for name in _names(declaration.model)}
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(part if part in known else "?" for part in map(str, first["loc"]))
+    where = ".".join(part if part in _KNOWN else "?" for part in map(str, first["loc"]))
     return f"{where}: {first['type']}"
 
 
@@ -367,3 +368,6 @@ def _names(model: type[BaseModel]) -> set[str]:
     nested = [f.annotation for f in model.model_fields.values()]
     inner = [a for a in nested if isinstance(a, type) and issubclass(a, BaseModel)]
     return set(model.model_fields).union(*map(_names, inner))
+
+
+_KNOWN = frozenset(name for declaration in DECLARATIONS.values() for name in _names(declaration.model))
