@@ -18,7 +18,8 @@ $(VENV)/installed: .ci/requirements-dev.lock pyproject.toml
 
 # Debian packages are installed only when their command is missing; as root, or through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-APT := $(SUDO) sh -c 'echo "apt-get install $$*"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$$@" >/dev/null' --
+APT := $(SUDO) sh -c 'echo "installing by apt: $$*"; export DEBIAN_FRONTEND=noninteractive; \
+	said=$$(apt-get -qq update && apt-get -qq install -y --no-install-recommends "$$@" 2>&1) || { echo "$$said"; exit 1; }' --
 
 .PHONY: setup mosquitto
 setup: $(VENV)/installed ## the virtual environment with everything locked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from tests.broker import Mosquitto, Received, Subscriber, running, wait_until
 
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "tests/data/vtest.mp4"
+SCHEMAS = ROOT / "docs/schemas"
 DOOR = {"id": "door", "from": [0.2865, 0.2604], "to": [0.2865, 0.5903], "inside": [0.0911, 0.42]}
 SQUARE = [[0.3, 0.2], [0.9, 0.2], [0.9, 0.9], [0.3, 0.9]]
 
@@ -68,8 +71,19 @@ def start(tmp_path: Path) -> Iterator[Callable[[Path], Daemon]]:
         daemon.process.wait()
 
 
-def event_ids(messages: list[Received]) -> list[str]:
-    return [message.payload["id"] for message in messages]
+def kind_of(topic: str) -> str:
+    """The name of the schema that a topic's messages follow."""
+    *_, what, _, last = topic.split("/")
+    if what == "event":
+        return last
+    if what == "count":
+        return {"door": "count_line", "square": "count_zone"}[last]
+    return last
+
+
+def is_declared(message: Received) -> bool:
+    schema = json.loads((SCHEMAS / f"{kind_of(message.topic)}.json").read_text())
+    return Draft202012Validator(schema).is_valid(message.payload)
 
 
 @pytest.mark.slow
@@ -85,6 +99,8 @@ def test_the_door_of_the_real_clip_is_counted_and_published(
     assert [int(message.payload["sequence"]) for message in events] == list(range(1, len(events) + 1))
     counts = [m.payload for m in subscriber.messages() if m.topic.endswith("/count/yard/door")]
     assert counts[-1]["today"] == {"entry": kinds["entry"], "exit": kinds["exit"]}
+    assert all(map(is_declared, subscriber.messages()))
+    assert {kind_of(message.topic) for message in subscriber.messages()} >= {"status", "manifest", "health"}
     states = [m.payload["state"] for m in subscriber.messages() if m.topic.endswith("/status")]
     assert states == ["online", "stopped"]
 
