@@ -70,7 +70,9 @@ Description: camera that counts people and forgets them
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--arch", choices=PLATFORMS, default="amd64")
     parser.add_argument("--python", choices=("3.10", "3.11", "3.13"), default="3.11")
     parser.add_argument("--uv", default="uv", help="the uv that unpacks the wheels")
@@ -90,7 +92,9 @@ def main() -> int:
     write_control(tree, version, args.arch, args.python)
     args.out.mkdir(exist_ok=True)
     package = args.out / f"edged_{version}_{args.arch}.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", f"-z{args.level}", "-b", tree, package], check=True)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Zxz", f"-z{args.level}", "-b", tree, package], check=True
+    )
     return 0
 
 
@@ -143,7 +147,9 @@ def write_control(tree: Path, version: str, arch: str, python: str) -> None:
         content = path.read_bytes()
         kib += (len(content) + 1023) // 1024
         if not path.is_relative_to(tree / "etc"):
-            sums.append(f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}  {path.relative_to(tree)}\n")
+            sums.append(
+                f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}  {path.relative_to(tree)}\n"
+            )
     control = tree / "DEBIAN"
     control.mkdir(mode=0o755)
     major, minor = python.split(".")

@@ -7,6 +7,7 @@ hold them. Points are fractions of the picture, x then y.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from collections import Counter
@@ -14,7 +15,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edge.core.values import Anchor, Line, Role, Scene, Zone
 from edge.ports import ConfigError
@@ -31,6 +40,20 @@ MIN_LINE = 0.01  # of the picture: a shorter line is a slip of the pen
 MIN_OFF_LINE = 0.005
 
 
+def credential_name(path: Path) -> str:
+    """The name under which systemd hands a file over (LoadCredential=)."""
+    return str(path).strip("/").replace("/", "-")
+
+
+def credential(path: Path) -> Path:
+    """Where a file with a secret can be read: from systemd where it hands the file over, else in place."""
+    handed_over = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / credential_name(path)
+    return handed_over if handed_over.exists() else path
+
+
+SecretFile = Annotated[Path, AfterValidator(credential)]
+
+
 class Section(BaseModel):
     """A mapping of the file: closed (an unknown key is an error) and frozen."""
 
@@ -42,11 +65,11 @@ class Section(BaseModel):
 class Tls(Section):
     """TLS to the broker. The server's name is always checked."""
 
-    ca_file: Path
+    ca_file: SecretFile
     """PEM file with the authority that signed the broker's certificate."""
-    cert_file: Path | None = None
+    cert_file: SecretFile | None = None
     """PEM file with this device's certificate (mutual TLS)."""
-    key_file: Path | None = None
+    key_file: SecretFile | None = None
     """PEM file with the key of that certificate."""
 
     @model_validator(mode="after")
@@ -65,7 +88,7 @@ class Mqtt(Section):
     """1883, or 8883 with tls."""
     username: str | None = Field(default=None, max_length=256)
     """User name, if the broker asks for one."""
-    password_file: Path | None = None
+    password_file: SecretFile | None = None
     """File whose first line is the password; never the password itself."""
     tls: Tls | None = None
     """TLS to the broker; without it the connection is not encrypted."""
@@ -186,7 +209,7 @@ class Camera(Section):
     """rtsp://host/path, v4l2:/dev/video0, http://host/mjpeg, or file:clip.mp4 for a recording."""
     username: str | None = Field(default=None, max_length=128)
     """User name of a network camera."""
-    password_file: Path | None = None
+    password_file: SecretFile | None = None
     """File whose first line is the camera's password."""
     fps_max: float | None = Field(default=None, gt=0, le=60)
     """Frames a second that are looked at; default 10 for cameras, and every frame of a file."""

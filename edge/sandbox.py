@@ -1,0 +1,86 @@
+"""What a config needs of the sandbox: the holes in the unit are exactly these, and no others.
+
+Addresses: a numeric one is let through alone; a name of the local network opens the private networks, for its
+address may change; a name of the internet cannot be pinned, so it opens the network, and the drop-in says so.
+Device nodes: only those of the sources that are named. Secrets: handed over by systemd as credentials, so
+that the files themselves stay root's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edge.config import Camera, Config, credential_name
+
+LOCALHOST = ("127.0.0.0/8", "::1/128")
+PRIVATE = (
+    *LOCALHOST,
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+    *("fc00::/7", "fe80::/10", "224.0.0.251/32", "ff02::fb/128"),
+)
+LOCAL_NAMES = (".local", ".lan", ".home", ".home.arpa", ".internal", ".localdomain")
+
+HEAD = """\
+# Written by `edged apply` from {file}: what that config needs, and nothing else.
+# Change the config and run `edged apply` again, not this file.
+[Service]
+"""
+
+
+def drop_in(config: Config, file: Path) -> str:
+    """The text of edged.service.d/50-config.conf."""
+    return HEAD.format(file=file) + "".join(
+        f"{line}\n" for line in [*_addresses(config), *_devices(config), *_credentials(config)]
+    )
+
+
+def hosts(config: Config) -> list[str]:
+    """The broker and the network cameras, each once, in the config's order."""
+    cameras = (urlsplit(camera.source).hostname for camera in config.cameras if "://" in camera.source)
+    return list(dict.fromkeys([config.mqtt.host, *filter(None, cameras)]))
+
+
+def allowed(host: str) -> tuple[str, ...]:
+    """The networks that `host` may be in, in CIDR form; ("any",) when it may be anywhere."""
+    if host == "localhost":
+        return LOCALHOST
+    try:
+        return (str(ipaddress.ip_network(host)),)
+    except ValueError:
+        local = "." not in host or host.lower().endswith(LOCAL_NAMES)
+        return PRIVATE if local else ("any",)
+
+
+def _addresses(config: Config) -> Iterator[str]:
+    networks: dict[str, None] = {}
+    for host in hosts(config):
+        found = allowed(host)
+        if found == ("any",):
+            yield f"# {host} is a name of the internet, whose address may change: no address can be refused."
+        networks |= dict.fromkeys(found)
+    yield f"IPAddressAllow={'any' if 'any' in networks else ' '.join(networks)}"
+
+
+def _devices(config: Config) -> Iterator[str]:
+    groups = dict.fromkeys(group for camera in config.cameras for group in _device_groups(camera))
+    if groups:
+        yield "PrivateDevices=no"
+        yield "SupplementaryGroups=video"
+        yield from (f"DeviceAllow=char-{group} rw" for group in groups)
+
+
+def _device_groups(camera: Camera) -> tuple[str, ...]:
+    """Names of /proc/devices, so that a camera may be plugged in late or change its number."""
+    kind = camera.source.partition(":")[0]
+    return {"v4l2": ("video4linux",), "csi": ("video4linux", "media", "dma_heap")}.get(kind, ())
+
+
+def _credentials(config: Config) -> Iterator[str]:
+    files = [config.mqtt.password_file, *(camera.password_file for camera in config.cameras)]
+    if tls := config.mqtt.tls:
+        files += [tls.ca_file, tls.cert_file, tls.key_file]
+    for path in dict.fromkeys(path for path in files if path):
+        yield f"LoadCredential={credential_name(path)}:{path}"

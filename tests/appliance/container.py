@@ -1,0 +1,142 @@
+"""A booted Debian to try the package in: systemd as process 1, journald, and a loopback network of its own.
+
+A fresh one is an overlay over an unpacked root file system, so that it starts within a second and leaves no
+trace. Needs root, systemd-nspawn and the tarball that `make build/appliance/...` builds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "build/appliance"
+
+
+class Container:
+    """One machine, from boot to power-off."""
+
+    def __init__(self, image: str) -> None:
+        self._work = Path(tempfile.mkdtemp(prefix="edged-appliance-"))
+        self.root = self._work / "root"
+        lower = unpacked(image)
+        for name in ("root", "upper", "work"):
+            (self._work / name).mkdir()
+        layers = f"lowerdir={lower},upperdir={self._work / 'upper'},workdir={self._work / 'work'}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
+        self._machine: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+
+    def boot(self) -> None:
+        self._machine = subprocess.Popen(
+            [
+                *("systemd-nspawn", "--quiet", "--directory", self.root, "--private-network", "--boot"),
+                *("--register=no", "--keep-unit", "--machine", self._work.name, "--console=pipe"),
+                # Without these two, IPAddressDeny= would silently not be enforced.
+                *("--capability=all", "--system-call-filter=bpf perf_event_open"),
+            ],
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=(self._work / "console").open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        wait_for(self._find_leader, 20, "the container's process 1")
+        running = ["systemctl", "is-system-running"]
+        wait_for(lambda: self.output(*running, check=False) in ("running", "degraded", "starting"), 30, "boot")
+
+    def _find_leader(self) -> bool:
+        assert self._machine
+        children = Path(f"/proc/{self._machine.pid}/task/{self._machine.pid}/children").read_text().split()
+        if children:
+            self._leader = int(children[0])
+        return bool(children)
+
+    def run(
+        self, *command: str, check: bool = True, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """A command as root inside."""
+        ran = subprocess.run(
+            ["nsenter", "--target", str(self._leader), "--all", "--wd=/", *command],
+            capture_output=True,
+            text=True,
+            input=stdin,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            check=False,
+        )
+        assert not check or ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
+        return ran
+
+    def output(self, *command: str, check: bool = True) -> str:
+        return self.run(*command, check=check).stdout.strip()
+
+    def put(self, source: Path, target: str) -> None:
+        (self.root / target.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, self.root / target.lstrip("/"))
+
+    def write(self, target: str, text: str) -> None:
+        path = self.root / target.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def install(self, package: Path) -> None:
+        self.put(package, f"/root/{package.name}")
+        self.run("dpkg", "--install", f"/root/{package.name}")
+
+    # -- the unit
+
+    def show(self, *properties: str, unit: str = "edged.service") -> dict[str, str]:
+        text = self.output("systemctl", "show", unit, *(f"--property={name}" for name in properties))
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+    def is_active(self) -> bool:
+        return self.show("ActiveState")["ActiveState"] == "active"
+
+    def main_pid(self) -> int:
+        return int(self.show("MainPID")["MainPID"])
+
+    def journal(self, *arguments: str, unit: str = "edged.service") -> list[dict[str, str]]:
+        text = self.output("journalctl", "--unit", unit, "--output=json", "--no-pager", *arguments)
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def said(self, text: str, unit: str = "edged.service") -> bool:
+        return any(text in str(entry.get("MESSAGE")) for entry in self.journal(unit=unit))
+
+    def close(self) -> None:
+        if self._machine:
+            self._machine.terminate()
+            self._machine.wait(20)
+        subprocess.run(["umount", "--lazy", self.root], check=True)
+        shutil.rmtree(self._work, ignore_errors=True)
+
+
+def unpacked(image: str) -> Path:
+    """The directory of an image, unpacked once."""
+    directory, tarball = IMAGES / image, IMAGES / f"{image}.tar"
+    assert tarball.exists(), f"{tarball} is missing: run `make test-appliance`"
+    if not (directory / "unpacked").exists():
+        directory.mkdir(exist_ok=True)
+        subprocess.run(["tar", "--extract", "--file", tarball, "--directory", directory], check=True)
+        (directory / "unpacked").touch()
+    return directory
+
+
+def wait_for(true: Callable[[], object], timeout_s: float, what: str) -> float:
+    """Seconds until `true`; fails the test with `what` after the time-out."""
+    started_s = time.monotonic()
+    while not true():
+        assert time.monotonic() - started_s < timeout_s, f"waited {timeout_s} s in vain for: {what}"
+        time.sleep(0.05)
+    return time.monotonic() - started_s
+
+
+def package(arch: str, python: str, directory: Path = ROOT / "dist") -> Path:
+    """The newest package for a target."""
+    found: Sequence[Path] = sorted(directory.glob(f"edged_*+py{python.replace('.', '')}_{arch}.deb"))
+    assert found, f"no package for {arch} and Python {python} in {directory}: run `make test-appliance`"
+    return found[-1]
