@@ -1,7 +1,7 @@
 # edged: `make demo` shows it, `make test` proves it. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
-PY := $(VENV)/bin/python
+VPY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -12,8 +12,8 @@ help: ## this list
 $(VENV)/installed: .ci/requirements-dev.lock pyproject.toml
 	@echo "setting up $(VENV): the locked packages of .ci/requirements-dev.lock and edged itself"
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(APT) python3-venv && $(PYTHON) -m venv $(VENV); }
-	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r .ci/requirements-dev.lock
-	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(VPY) -m pip install -qq --disable-pip-version-check --require-hashes -r .ci/requirements-dev.lock
+	@$(VPY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Debian packages are installed only when their command is missing; as root, or through sudo.
@@ -39,7 +39,7 @@ mosquitto-if-possible:
 
 .PHONY: test lint format docs asyncapi lock
 test: setup mosquitto lint ## lint, types and all tests that CI runs
-	@$(PY) -m pytest
+	@$(VPY) -m pytest
 
 lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
@@ -48,16 +48,42 @@ format: setup ## rewrite the code the way ruff likes it
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
 
 docs: setup ## bring docs/MQTT.md, the schemas and the AsyncAPI document up to date with the code
-	@$(PY) -m edge contract --write docs
+	@$(VPY) -m edge contract --write docs
 
 asyncapi: ## have the AsyncAPI parser and ajv (npm) read the contract's documents
 	@command -v npm >/dev/null || $(APT) npm
 	@npm --silent install --no-audit --no-fund --ignore-scripts --prefix .venv/npm @asyncapi/parser@3.6.3 ajv@8
 	@node tests/bench/asyncapi.mjs
 
-lock: ## resolve the dependencies anew into .ci/*.lock, with hashes, for Python 3.10 to 3.13
-	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip -q install uv==$(UV)
+UV := $(VENV)/lock/bin/uv
+$(UV):
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip -q install uv==0.13.9
+LOCK = $(UV) --quiet pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header
+
+lock: $(UV) ## resolve the dependencies anew into .ci/*.lock, with hashes, for Python 3.10 to 3.13
 	@$(LOCK) --output-file .ci/requirements.lock
 	@$(LOCK) --extra dev --output-file .ci/requirements-dev.lock
-UV := 0.13.9
-LOCK := .venv/lock/bin/uv --quiet pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header
+
+# -- the appliance: packages, and a booted Debian to try them in
+
+ARCH ?= amd64
+PY ?= 3.11
+LEVEL ?= 6
+.PHONY: deb test-appliance test-appliance-short appliance
+deb: $(UV) ## the Debian package: make deb ARCH=amd64|arm64 PY=3.10|3.11|3.13
+	@command -v dpkg-deb >/dev/null || $(APT) dpkg
+	@$(PYTHON) .ci/deb.py --arch $(ARCH) --python $(PY) --uv $(UV) --level $(LEVEL)
+
+test-appliance: appliance ## the package in a booted Debian: install, faults, sandbox, upgrade (root, minutes)
+	@$(SUDO) $(VPY) -m pytest -o addopts= -q -x tests/appliance
+
+test-appliance-short: appliance
+	@$(SUDO) $(VPY) -m pytest -o addopts= -q -x -m "not slow" tests/appliance
+
+appliance: setup build/appliance/bookworm-amd64.tar
+	@$(PYTHON) .ci/deb.py --uv $(UV) --level 1 --out build/appliance
+	@$(PYTHON) .ci/deb.py --uv $(UV) --level 1 --out build/appliance/previous --version 0.0.1
+
+build/appliance/%.tar: .ci/image | $(UV)
+	@command -v mmdebstrap systemd-nspawn >/dev/null || $(APT) mmdebstrap systemd-container
+	@mkdir -p $(@D) && $(SUDO) .ci/image $* $@

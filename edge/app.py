@@ -11,7 +11,7 @@ import secrets
 import signal
 import threading
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from edge.adapters.board import Board, Timed
 from edge.adapters.clock import KernelSync, SystemClock, system_zone
 from edge.adapters.outbox import Outbox
 from edge.adapters.publisher import Printer, Publisher
+from edge.adapters.statusfile import StatusFile
 from edge.adapters.systemd import Notifier
 from edge.adapters.video import Address, CameraSource, FileSource
 from edge.config import Config, Mqtt
@@ -31,6 +32,7 @@ from edge.daemon import Camera, Daemon
 from edge.pipeline import Pipeline
 from edge.ports import AdapterError, Clock, Source
 from edge.recorder import Recorder
+from edge.status import Status
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +46,15 @@ class Options:
     file: Path
     state_dir: Path
     printing: bool = False
+    runtime_dir: Path | None = None
 
 
-def run(config: Config, options: Options) -> int:
+def run(config: Config, options: Options, notifier: Notifier) -> int:
     """The daemon, until SIGTERM, SIGINT, the end of all recordings, or a bug. Returns the exit code."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with ExitStack() as stack:
-        notifier = stack.enter_context(closing(Notifier()))
         clock = SystemClock()
         models = tflite.models_dir()
         detector = Timed(tflite.PersonDetector(models, config.detector.model, config.detector.threads), clock)
@@ -70,9 +72,16 @@ def run(config: Config, options: Options) -> int:
             )
             for camera in config.cameras
         }
-        log.info("%s", greeting(config, options))
-        daemon = Daemon(cameras, recorder, outbox, clock, notifier, Board(clock, detector), stop)
+        log.info("%s", greeting(config, options), extra={"EDGED_EVENT": "started"})
+        tell = partial(tell_status, notifier, StatusFile(options.runtime_dir))
+        daemon = Daemon(cameras, recorder, outbox, clock, notifier, Board(clock, detector), stop, tell)
         return daemon.run(publisher_of(config.mqtt, outbox, contract, printing=options.printing))
+
+
+def tell_status(notifier: Notifier, file: StatusFile, status: Status) -> None:
+    """The same facts for `systemctl status` and for `edged status`."""
+    notifier.status(status.line())
+    file.write({"line": status.line(), **asdict(status)})
 
 
 def greeting(config: Config, options: Options) -> str:

@@ -21,6 +21,7 @@ COMMANDS = {
     "contract": "what may leave the device, to the last field",
     "simulate": "any number of devices without cameras, to try a central system",
     "check": "say at once all that is wrong with a config file",
+    "status": "what the running daemon says of itself",
     "apply": "put a config into force: check it, and open in the sandbox what it needs",
 }
 

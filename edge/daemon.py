@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -24,21 +24,27 @@ from edge.core.values import Frame, Moment
 from edge.pipeline import Pipeline
 from edge.ports import AdapterError, Clock, Source
 from edge.recorder import Recorder
+from edge.status import CameraStatus, Pace, Status
 from edge.workers import Beat, Worker
 
 log = logging.getLogger(__name__)
 
 CAPTURE_FRESH_S = 30.0  # an RTSP open may take 10 s, a dead peer is noticed after 5
-PIPELINE_FRESH_S = 10.0
+PIPELINE_FRESH_S = 5.0
 PUBLISHER_FRESH_S = 60.0  # a TLS handshake over a bad line
 RETRY_S = (1.0, 30.0)  # first and longest wait for a camera
 REPORT_S = 60.0
 STOP_S = 1.5
 DRAIN_S = 10.0
+# The manager is asked for more time, again and again, while the first picture is awaited.
+EXTEND_S = 30.0
 
 
 class Publishing(Protocol):
     """What takes messages out of the outbox: adapters.publisher.Publisher or Printer."""
+
+    @property
+    def connected(self) -> bool: ...
 
     def run(self, stop: threading.Event, beat: Beat) -> None: ...
 
@@ -61,6 +67,8 @@ class Camera:
     pipeline: Pipeline
     frames: int = 0
     last: Moment | None = None
+    complaint: str = ""
+    pace: Pace = field(default_factory=Pace)
 
     def step(self, frame: Frame, recorder: Recorder) -> None:
         recorder.record(self.id, frame.at, self.pipeline.step(frame))
@@ -80,9 +88,11 @@ class Daemon:
         notifier: Notifier,
         vitals: Callable[[Mapping[str, CameraVitals]], Vitals],
         stop: threading.Event,
+        tell: Callable[[Status], None],
     ) -> None:
         self._cameras, self._recorder, self._outbox = cameras, recorder, outbox
         self._clock, self._notifier, self._vitals, self._stop = clock, notifier, vitals, stop
+        self._tell = tell
         self._stop_publisher = threading.Event()
         self._slots = LatestSlots()
         self._captures: list[Worker] = []
@@ -97,31 +107,33 @@ class Daemon:
             body = partial(self._capture, camera)
             self._captures.append(Worker(f"capture {camera.id}", body, CAPTURE_FRESH_S, self._clock).start())
         looking = Worker("pipeline", self._look, PIPELINE_FRESH_S, self._clock).start()
-        self._watch([publishing, *self._captures, looking], looking)
+        self._watch([publishing, *self._captures, looking], looking, publisher)
         return self._end(looking, publishing)
 
     # -- the threads
 
     def _capture(self, camera: Camera, beat: Beat) -> None:
         """Frames of one camera into its slot; a camera that fails is opened again, for ever."""
-        wait_s, complaint = RETRY_S[0], ""
+        wait_s, fields = RETRY_S[0], {"EDGED_CAMERA": camera.id}
         while not self._stop.is_set():
             beat()
             try:
                 with closing(camera.open()) as source:
                     for frame in source.frames():
-                        if complaint:
-                            log.info("camera %s gives pictures again", camera.id)
-                        wait_s, complaint = RETRY_S[0], ""
+                        if camera.complaint:
+                            back = {**fields, "EDGED_EVENT": "camera-back"}
+                            log.info("camera %s gives pictures again", camera.id, extra=back)
+                        wait_s, camera.complaint = RETRY_S[0], ""
                         self._slots.put(frame, WhenFull.WAIT if source.lossless else WhenFull.REPLACE)
                         beat()
                         if self._stop.is_set():
                             return
                 return
             except AdapterError as error:
-                if str(error) != complaint:
-                    log.warning("%s; trying again", error)
-                complaint = str(error)
+                if str(error) != camera.complaint:
+                    lost = {**fields, "EDGED_EVENT": "camera-lost"}
+                    log.warning("%s; trying again", error, extra=lost)
+                camera.complaint = str(error)
             self._stop.wait(wait_s)
             wait_s = min(wait_s * 2, RETRY_S[1])
 
@@ -152,20 +164,27 @@ class Daemon:
 
     # -- the main thread
 
-    def _watch(self, workers: list[Worker], looking: Worker) -> None:
+    def _watch(self, workers: list[Worker], looking: Worker, publisher: Publishing) -> None:
         """Keep the manager informed until somebody says stop, the recordings end, or a worker fails."""
-        pause_s = min((watchdog_s() or 2.0) / 2, 1.0)
+        pause_s = min((watchdog_s() or 2.0) / 4, 0.5)
         ready = False
+        hanging: tuple[str, ...] = ()
         while not self._stop.wait(pause_s) and looking.running and not any(w.failed for w in workers):
-            hanging = [worker.name for worker in workers if worker.hangs]
-            if hanging:
-                log.critical("no progress in: %s", ", ".join(hanging))
-            else:
-                self._notifier.notify(WATCHDOG=1)
+            hung_before, hanging = hanging, tuple(worker.name for worker in workers if worker.hangs)
+            if hanging and hanging != hung_before:
+                fields = {"EDGED_EVENT": "worker-hangs", "EDGED_WORKER": hanging[0]}
+                log.critical("no progress in: %s", ", ".join(hanging), extra=fields)
+            # Progress, never a bare timer: a hang is found one watchdog period after the last beat.
+            if looking.progressed() and not hanging:
+                self._notifier.notify(**({"WATCHDOG": 1} if ready else self._more_time()))
             if not ready and any(camera.frames for camera in self._cameras.values()):
                 ready = True
                 self._notifier.notify(READY=1)
-            self._notifier.status(self._status())
+                log.info("counting", extra={"EDGED_EVENT": "ready"})
+            self._tell(self._status(publisher, hanging))
+
+    def _more_time(self) -> dict[str, int]:
+        return {"EXTEND_TIMEOUT_USEC": int(EXTEND_S * 1e6)}
 
     def _end(self, looking: Worker, publishing: Worker) -> int:
         """Stop in reverse: cameras, pipeline, and last the publisher, which takes out what is left."""
@@ -178,7 +197,7 @@ class Daemon:
             worker.join(STOP_S)
         self._stop_publisher.set()
         publishing.join(STOP_S)
-        log.info("stopped: %s", self._status())
+        log.info("stopped, %d messages wait", self._outbox.depth, extra={"EDGED_EVENT": "stopped"})
         failed = int(any(worker.failed or worker.running for worker in (looking, publishing)))
         if any(worker.running for worker in (looking, publishing, *self._captures)):
             self._leave(failed)
@@ -198,11 +217,15 @@ class Daemon:
             if self._stop.wait(0.05):
                 return
 
-    def _status(self) -> str:
-        frames = sum(camera.frames for camera in self._cameras.values())
-        waiting = [camera.id for camera in self._cameras.values() if not camera.frames]
-        missing = f", no picture yet from {', '.join(waiting)}" if waiting else ""
-        return f"{frames} frames from {len(self._cameras)} cameras{missing}, outbox {self._outbox.depth}"
+    def _status(self, publisher: Publishing, hanging: tuple[str, ...]) -> Status:
+        now_s = self._clock.monotonic_s()
+        cameras = tuple(
+            CameraStatus(camera.id, camera.pace.fps(now_s, camera.frames), camera.complaint)
+            for camera in self._cameras.values()
+        )
+        today = [totals.today for totals in self._recorder.ledger.lines.values()]
+        entries, exits = sum(flow.entry for flow in today), sum(flow.exit for flow in today)
+        return Status(cameras, entries, exits, publisher.connected, self._outbox.depth, hanging)
 
     def _now(self) -> Moment:
         return Moment(0, self._clock.monotonic_s(), self._clock.wall_s())

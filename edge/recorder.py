@@ -272,12 +272,17 @@ class Recorder:
             yield
         except AdapterError as error:
             if not self._failing:
-                log.error("%s; up to %d messages wait in memory", error, PENDING_MAX)
+                fields = {"EDGED_EVENT": "outbox-failing"}
+                log.error("%s; up to %d messages wait in memory", error, PENDING_MAX, extra=fields)
             self._failing = True
             self._commit_at_s = at.monotonic_s + RETRY_S
         else:
             if self._failing:
-                log.warning("the outbox takes messages again; %d were lost meanwhile", self._lost.total())
+                words, fields = (
+                    "the outbox takes messages again; %d were lost meanwhile",
+                    {"EDGED_EVENT": "outbox-back"},
+                )
+                log.warning(words, self._lost.total(), extra=fields)
             self._failing = False
 
     @contextmanager
@@ -287,7 +292,7 @@ class Recorder:
             yield
         except Refused as refusal:
             self._refused[refusal.kind] += 1
-            log.error("%s", refusal)
+            log.error("%s", refusal, extra={"EDGED_EVENT": "event-refused"})
 
     def _places(self, scopes: str) -> Iterator[Place]:
         for camera, known in self._contract.cameras.items():

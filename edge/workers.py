@@ -24,7 +24,7 @@ class Worker:
     def __init__(self, name: str, body: Callable[[Beat], None], fresh_s: float, clock: Clock) -> None:
         self.name, self.failed = name, False
         self._body, self._fresh_s, self._clock = body, fresh_s, clock
-        self._beat_s = clock.monotonic_s()
+        self._beat_s = self._seen_s = clock.monotonic_s()
         # A daemon thread: a camera's open call that nothing can interrupt must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -44,6 +44,11 @@ class Worker:
         """Runs, but has not beaten for longer than it may take."""
         return self.running and self._clock.monotonic_s() - self._beat_s > self._fresh_s
 
+    def progressed(self) -> bool:
+        """Whether it has beaten since the last call."""
+        before, self._seen_s = self._seen_s, self._beat_s
+        return self._seen_s != before
+
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
 
@@ -52,4 +57,5 @@ class Worker:
             self._body(self.beat)
         except Exception:  # the one broad except: whatever arrives here is a bug, and ends the process
             self.failed = True
-            log.critical("the worker %s has died of a bug", self.name, exc_info=True)
+            fields = {"EDGED_EVENT": "worker-died", "EDGED_WORKER": self.name}
+            log.critical("the worker %s has died of a bug", self.name, exc_info=True, extra=fields)

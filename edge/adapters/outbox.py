@@ -280,6 +280,7 @@ class Outbox:
         log.error(
             "the outbox was corrupt, is kept as %s.corrupt and begun anew; what waited in it is lost",
             self._path,
+            extra={"EDGED_EVENT": "outbox-corrupt"},
         )
         self._started_anew, self.floor = True, self._reserve
         self.dropped["corrupt"] += waiting

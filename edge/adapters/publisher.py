@@ -154,9 +154,10 @@ class Publisher:
         self._cursor = 0
         self._publish(link, self._online)
         self._next.extend(self._queue.states(all_of_them=True))
-        log.info("connected to the broker after %d failed attempts", self._failures)
+        fields = {"EDGED_EVENT": "broker-up"}
+        log.info("connected to the broker after %d failed attempts", self._failures, extra=fields)
         for warning in link.certificates():
-            log.warning("%s", warning)
+            log.warning("%s", warning, extra={"EDGED_EVENT": "certificate-ends"})
         self._failures, self._complaint = 0, ""
         return link
 
@@ -211,14 +212,16 @@ class Publisher:
             raise AdapterError("publish to", "the broker", f"no acknowledgement for {ACKNOWLEDGE_S:.0f} s")
 
     def _bury(self, message: Message, reason: str) -> None:
-        log.error("the broker rejected %s: %s (check its rights and limits)", message.topic, reason)
+        fields = {"EDGED_EVENT": "message-rejected", "EDGED_TOPIC": message.topic, "EDGED_ERROR": reason}
+        words = "the broker rejected %s: %s (check its rights and limits)"
+        log.error(words, message.topic, reason, extra=fields)
         self._queue.bury(message, reason)
 
     def _fail(self, error: AdapterError) -> None:
         self._failures += 1
         if str(error) != self._complaint:
             self._complaint = str(error)
-            log.warning("%s; messages wait in the outbox", error)
+            log.warning("%s; messages wait in the outbox", error, extra={"EDGED_EVENT": "broker-down"})
         if self._link is not None:
             self._link.drop()
         self._link = None
@@ -249,6 +252,8 @@ class Publisher:
 
 class Printer:
     """Stands in for the publisher where no broker is wanted: one line a message, then it is given up."""
+
+    connected = True
 
     def __init__(self, queue: Queue, out: TextIO = sys.stdout) -> None:
         self._queue, self._out = queue, out

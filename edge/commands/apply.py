@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from edge import card, sandbox
-from edge.adapters.systemd import log_to_journal
+from edge.adapters.journal import log_to_journal
 from edge.config import DEFAULT_PATH, read
 from edge.ports import AdapterError
 from edge.yamlpos import Problem
@@ -70,6 +70,11 @@ def rewrite(path: Path, text: str) -> bool:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     card.write(path, text.encode(), 0o644)
+    tell_systemd()
+    return True
+
+
+def tell_systemd() -> None:
+    """Have the units read again, where systemd runs."""
     if Path("/run/systemd/system").exists():
         subprocess.run(["systemctl", "daemon-reload"], check=True)
-    return True

@@ -1,8 +1,7 @@
-"""The datagrams that systemd gets, read from a real socket, and the priorities that the journal gets."""
+"""The datagrams that systemd gets, read from a real socket."""
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.adapters.systemd import Notifier, log_to_journal, watchdog_s
+from edge.adapters.systemd import Notifier, watchdog_s
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -52,18 +51,3 @@ def test_the_watchdog_is_ours_only_if_it_names_us(monkeypatch: pytest.MonkeyPatc
     assert watchdog_s() is None
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
     assert watchdog_s() == 20.0
-
-
-def test_the_journal_gets_priorities_on_every_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = logging.root.handlers[:], logging.root.level
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
-    try:
-        log_to_journal(logging.INFO)
-        logging.getLogger("x").error("two\nlines")
-        logging.getLogger("x").info("fine")
-        logging.getLogger("x").debug("unseen")
-    finally:
-        logging.root.handlers[:], logging.root.level = before
-    assert capsys.readouterr().err == "<3>two\n<3>lines\n<6>fine\n"

@@ -48,7 +48,9 @@ class Container:
         )
         wait_for(self._find_leader, 20, "the container's process 1")
         running = ["systemctl", "is-system-running"]
-        wait_for(lambda: self.output(*running, check=False) in ("running", "degraded", "starting"), 30, "boot")
+        wait_for(
+            lambda: self.output(*running, check=False) in ("running", "degraded", "starting"), 30, "boot"
+        )
 
     def _find_leader(self) -> bool:
         assert self._machine
@@ -62,7 +64,7 @@ class Container:
     ) -> subprocess.CompletedProcess[str]:
         """A command as root inside."""
         ran = subprocess.run(
-            ["nsenter", "--target", str(self._leader), "--all", "--wd=/", *command],
+            ["nsenter", "--target", str(self._leader), "--all", "env", "--chdir=/", *command],
             capture_output=True,
             text=True,
             input=stdin,
