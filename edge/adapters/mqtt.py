@@ -31,7 +31,7 @@ WARN_DAYS = 30
 
 HINTS = {
     "Bad user name or password": "check mqtt.username and the password file",
-    "Not authorized": "check the user's rights on the broker",
+    "Not authorized": "check mqtt.username and the password file, and the user's rights",
     "Session taken over": "another client uses this device id: give each device its own",
     "certificate has expired": "renew the certificate",
     "unable to get local issuer certificate": "mqtt.tls.ca_file is not the broker's authority",
@@ -40,7 +40,6 @@ HINTS = {
     "Connection refused": "is the broker running, on this port?",
     "Name or service not known": "check mqtt.host and the name server",
     "timed out": "check the network and the firewall",
-    "alert": "the broker wants another certificate from this device: check mqtt.tls.cert_file",
 }
 
 
@@ -197,7 +196,18 @@ class Connection:
                 self._client.loop_write()
             self._client.loop_misc()
         if self._client.socket() is None:
-            raise self._error("stay connected to", self._refused or self._lost or "it closed the connection")
+            raise self._end()
+
+    def _end(self) -> AdapterError:
+        """Why the connection is gone."""
+        if self._connected:
+            return self._error("stay connected to", self._lost or "it closed the connection")
+        if self._refused:
+            return self._error("connect to", self._refused)
+        hint = (
+            "if it wants a certificate of this device: check mqtt.tls.cert_file" if self._broker.tls else ""
+        )
+        return self._error("connect to", "it closed the connection before its answer", hint)
 
     def acknowledged(self) -> list[tuple[int, str | None]]:
         """What was acknowledged since the last call: its number, and the reason if the broker refused it."""
@@ -248,7 +258,8 @@ class Connection:
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        self._lost = "the connection broke" if str(reason) == "Unspecified error" else str(reason)
+        broke = str(reason) == "Unspecified error"
+        self._lost = self._lost or ("the connection broke" if broke else str(reason))
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any

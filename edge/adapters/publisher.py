@@ -31,6 +31,10 @@ IDLE_S = 0.5
 STOP_S = 1.0
 # A broker that takes longer to acknowledge is as good as gone; a fresh connection finds out.
 ACKNOWLEDGE_S = 20.0
+# Two devices with one id throw each other out, and many brokers do not say so. So many connections in a row
+# that end so soon look like it.
+TWIN_CONNECTIONS, TWIN_S = 3, 60.0
+TWIN = "the last %d connections broke soon after they were made: does another client use this device id?"
 
 
 class Bell(Protocol):
@@ -121,7 +125,8 @@ class Publisher:
         self._under_way: dict[int, tuple[Message, float]] = {}
         self._next: deque[Message] = deque()
         self._cursor = 0
-        self._failures = 0
+        self._failures = self._short_lives = 0
+        self._started_s = 0.0
         self._complaint = ""
 
     @property
@@ -158,7 +163,7 @@ class Publisher:
         log.info("connected to the broker after %d failed attempts", self._failures, extra=fields)
         for warning in link.certificates():
             log.warning("%s", warning, extra={"EDGED_EVENT": "certificate-ends"})
-        self._failures, self._complaint = 0, ""
+        self._failures, self._complaint, self._started_s = 0, "", self._monotonic_s()
         return link
 
     def _send(self, link: Link) -> int:
@@ -224,9 +229,16 @@ class Publisher:
             log.warning("%s; messages wait in the outbox", error, extra={"EDGED_EVENT": "broker-down"})
         if self._link is not None:
             self._link.drop()
+            self._suspect_a_twin()
         self._link = None
         self._under_way.clear()
         self._next.clear()
+
+    def _suspect_a_twin(self) -> None:
+        is_short = self._monotonic_s() - self._started_s < TWIN_S
+        self._short_lives = self._short_lives + 1 if is_short else 0
+        if self._short_lives == TWIN_CONNECTIONS:
+            log.warning(TWIN, TWIN_CONNECTIONS)
 
     def _rest(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         until_s = self._monotonic_s() + self._backoff.delay_s(self._failures)

@@ -138,20 +138,6 @@ def test_events_of_another_boot_are_marked_as_historical(
     assert marks == {1: {"delivery": "historical"}, 2: {}}
 
 
-def test_a_message_that_the_broker_refuses_is_kept_apart_and_told(
-    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    rights = tmp_path / "acl"
-    rights.write_text(f"topic readwrite {BASE}/status\n")
-    with running(Mosquitto(tmp_path, f"allow_anonymous true\nacl_file {rights}")) as mosquitto:
-        publisher = a_publisher(outbox, mosquitto.port)
-        commit(outbox, 1)
-        with publishing(publisher):
-            wait_until(lambda: outbox.outflow().rejected == 1)
-    assert (outbox.depth, outbox.dead) == (0, 1)
-    assert "Not authorized" in caplog.text
-
-
 def test_an_unplanned_end_is_announced_by_the_broker(
     broker: Mosquitto, subscriber: Subscriber, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,24 +148,6 @@ def test_an_unplanned_end_is_announced_by_the_broker(
     assert publisher._link is not None
     publisher._link.drop()
     wait_until(lambda: states(subscriber) == ["online", "offline"])
-
-
-def test_a_password_is_read_anew_at_every_connection_and_never_told(
-    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    import subprocess
-
-    users, secret = tmp_path / "users", tmp_path / "password"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", str(users), "north", "right-one"], check=True)
-    secret.write_text("wrong-one\n")
-    with running(Mosquitto(tmp_path, f"allow_anonymous false\npassword_file {users}")) as mosquitto:
-        publisher = a_publisher(outbox, mosquitto.port, username="north", password_file=secret)
-        commit(outbox, 1)
-        with publishing(publisher):
-            wait_until(lambda: "check the user" in caplog.text)
-            secret.write_text("right-one\n")
-            wait_until(drained(outbox))
-    assert "-one" not in caplog.text
 
 
 def test_a_port_that_speaks_no_mqtt_is_an_error_with_a_hint(tmp_path: Path, outbox: Outbox) -> None:
