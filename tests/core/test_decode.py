@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -68,7 +68,8 @@ def test_a_flat_distribution_is_its_mean() -> None:
 def test_the_floor_in_int8_is_the_floor_in_real_numbers(floor: float, steps: int) -> None:
     tensor = Tensor(np.arange(-128, 128, dtype=np.int16).astype(np.int8), 1 / steps, -128)
     real = (tensor.q.astype(float) + 128) / steps
-    assert np.array_equal(tensor.q >= tensor.least(floor), real >= floor - 1e-6)
+    assume(np.abs(real - floor).min() > 1e-5)  # on the very edge, rounding may fall either way
+    assert np.array_equal(tensor.q >= tensor.least(floor), real >= floor)
 
 
 def test_two_boxes_of_one_person_become_one_and_the_better_stays() -> None:
