@@ -37,8 +37,13 @@ demo: setup mosquitto-if-possible ## real people on a real recording become even
 mosquitto-if-possible:
 	@$(MAKE) --no-print-directory --silent mosquitto || echo "mosquitto could not be installed"
 
+.PHONY: test-tools
+test-tools: mosquitto ## what the tests need beside: a broker, a compiler, PostgreSQL; by apt, if they are not there
+	@command -v gcc >/dev/null || $(APT) gcc libc6-dev
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(APT) postgresql
+
 .PHONY: test lint format docs asyncapi lock
-test: setup mosquitto lint ## lint, types and all tests that CI runs
+test: setup test-tools lint ## lint, types and all tests that CI runs
 	@$(VPY) -m pytest
 
 lint: setup ## ruff and mypy
