@@ -26,6 +26,7 @@ PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"
 
 # Never imported by the daemon: tests, build tools, plug-ins and a delegate for chips that no target has.
 UNUSED = (
+    ".lock",
     "bin",
     "**/tests",
     "**/*.pyi",

@@ -37,7 +37,7 @@ class Container:
         self._machine = subprocess.Popen(
             [
                 *("systemd-nspawn", "--quiet", "--directory", self.root, "--private-network", "--boot"),
-                *("--register=no", "--keep-unit", "--machine", self._work.name, "--console=pipe"),
+                *("--register=no", "--keep-unit", "--machine", f"edged-{os.getpid()}", "--console=pipe"),
                 # Without these two, IPAddressDeny= would silently not be enforced.
                 *("--capability=all", "--system-call-filter=bpf perf_event_open"),
             ],

@@ -1,0 +1,63 @@
+"""One booted machine with the package on it, a camera that loops a recording, and a broker, for all tests."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.appliance.container import IMAGES, ROOT, Container, package, wait_for
+
+SITE = (Path(__file__).parent / "site.yaml").read_text()
+BROKER = "listener 1883\nallow_anonymous true\nmax_queued_messages 100000\n"
+
+
+def pytest_sessionstart() -> None:
+    if os.geteuid() != 0:
+        pytest.exit("the appliance's tests boot a container: run them as root, by `make test-appliance`", 1)
+
+
+def furnish(machine: Container) -> None:
+    """The world around the device: a broker and a camera, both on the loopback network."""
+    machine.write("/etc/mosquitto/conf.d/test.conf", BROKER)
+    machine.run("systemctl", "restart", "mosquitto")
+    machine.put(ROOT / "tests/data/vtest.mp4", "/srv/vtest.mp4")
+    machine.put(Path(__file__).parent / "camera.py", "/srv/camera.py")
+
+
+def start_camera(machine: Container) -> None:
+    script = ["/usr/bin/python3", "/srv/camera.py", "/srv/vtest.mp4", "8080"]
+    machine.run("systemd-run", "--unit=camera", "--collect", "--quiet", *script)
+
+
+def restart(machine: Container, config: str = SITE) -> None:
+    """Put a config into force and wait until the daemon counts."""
+    machine.write("/etc/edged/edged.yaml", config)
+    machine.run("edged", "apply")
+    machine.run("systemctl", "restart", "edged")
+    assert machine.is_active()
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Container]:
+    made = Container("bookworm-amd64")
+    try:
+        made.boot()
+        furnish(made)
+        made.install(package("amd64", "3.11", IMAGES))
+        start_camera(made)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def counting(machine: Container) -> Container:
+    """The machine with a daemon that counts and reaches its broker."""
+    restart(machine)
+    well = re.compile("1 camera, .*, broker up, ")
+    wait_for(lambda: well.match(machine.show("StatusText")["StatusText"]), 20, "pictures and the broker")
+    return machine
