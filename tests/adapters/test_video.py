@@ -14,6 +14,7 @@ import pytest
 
 from edge.adapters.video import Address, CameraSource, FileSource, Pacer
 from edge.ports import AdapterError
+from tests.conformance import check_end, check_source
 
 CLIP = Path(__file__).parents[1] / "data/vtest.mp4"
 
@@ -133,6 +134,17 @@ def test_a_network_camera_gives_frames_then_says_why_it_stopped_and_opens_anew(m
             for _ in frames:
                 pass
     source.close()
+
+
+def test_a_recording_is_a_source_like_any_other() -> None:
+    check_source(lambda: FileSource("clip", CLIP, StoppedClock()))
+    check_end(lambda: FileSource("clip", CLIP, StoppedClock(), fps_max=1))
+
+
+def test_a_network_camera_is_a_source_like_any_other(mjpeg_camera: str) -> None:
+    clock = TickingClock()
+    check_source(lambda: CameraSource("door", Address(mjpeg_camera), clock, fps_max=60))
+    check_end(lambda: CameraSource("door", Address(mjpeg_camera), clock, fps_max=60))
 
 
 def test_a_camera_that_is_not_there_says_what_to_look_at() -> None:
