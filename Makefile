@@ -42,7 +42,7 @@ test-tools: mosquitto ## what the tests need beside: a broker, a compiler, Postg
 	@command -v gcc >/dev/null || $(APT) gcc libc6-dev
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(APT) postgresql
 
-.PHONY: test lint format docs asyncapi lock
+.PHONY: test lint format docs asyncapi home-assistant lock
 test: setup test-tools lint ## lint, types and all tests that CI runs
 	@$(VPY) -m pytest
 
@@ -59,6 +59,11 @@ asyncapi: ## have the AsyncAPI parser and ajv (npm) read the contract's document
 	@command -v npm >/dev/null || $(APT) npm
 	@npm --silent install --no-audit --no-fund --ignore-scripts --prefix .venv/npm @asyncapi/parser@3.6.3 ajv@8
 	@node tests/bench/asyncapi.mjs
+
+HASS := $(VENV)/home-assistant
+home-assistant: setup ## have Home Assistant's own schemas read its discovery message (needs python3.13; large)
+	@test -x $(HASS)/bin/hass || { python3.13 -m venv $(HASS) && $(HASS)/bin/pip -q install homeassistant paho-mqtt; }
+	@$(VPY) -m edge contract --kind discovery --example | $(HASS)/bin/python tests/bench/home_assistant.py
 
 UV := $(VENV)/lock/bin/uv
 $(UV):

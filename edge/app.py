@@ -64,6 +64,7 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         recorder = Recorder(contract, outbox, zone, outbox.books, outbox.floor, KernelSync())
         digests = {config.detector.model: tflite.manifest(models)[config.detector.model].sha256}
         outbox.post(contract.manifest(config.privacy.tier, digests))
+        recorder.discover(enabled=config.mqtt.home_assistant)
         cameras = {
             camera.id: Camera(
                 camera.id,

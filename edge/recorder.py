@@ -18,7 +18,8 @@ from edge.core.books import Books
 from edge.core.health import CameraVitals, Outflow, Vitals
 from edge.core.intervals import Quarter
 from edge.core.ledger import Ledger, local_day
-from edge.core.schema import BYTES_PER_HOUR_MAX, Quality
+from edge.core.schema import BYTES_PER_HOUR_MAX
+from edge.core.terms import Quality
 from edge.core.values import Crossing, Dwell, Event, Message, Moment, Sync, Visit
 from edge.core.wire import Contract, Mark, Place, Refused
 from edge.ports import AdapterError, Sink
@@ -111,6 +112,19 @@ class Recorder:
             with self._refusing():
                 self._post(self._contract.zone_count(place, None, self._mark(at, place)))
 
+    def discover(self, *, enabled: bool) -> None:
+        """Before `start`: tell Home Assistant what there is, and what there is no longer; see
+        core.homeassistant. The next commit remembers it."""
+        before = self._books.entities
+        now = {n: str(options["platform"]) for n, options in self._contract.entities().items() if enabled}
+        gone = {name: platform for name, platform in before.items() if name not in now}
+        with self._refusing():
+            if enabled:
+                self._post(self._contract.discovery(gone))
+            elif before:
+                self._post(self._contract.no_discovery())
+        self._books = replace(self._books, entities=now)
+
     def record(self, camera: str, at: Moment, events: Sequence[Event]) -> None:
         """Take the events of one frame of `camera`, often none. Cheap when there are none."""
         self._see(camera, at)
@@ -180,14 +194,16 @@ class Recorder:
         ledger = self.ledger.crossed(event.camera, event.line, event.kind).next(event.kind.value)
         totals, number = ledger.totals(event.camera, event.line), ledger.sequence
         message = self._contract.crossing(event, number, totals.today, mark)
-        self._keep(message, Books(ledger, quarter and quarter.crossed(event.camera, event.line, event.kind)))
+        quarter = quarter and quarter.crossed(event.camera, event.line, event.kind)
+        self._keep(message, replace(self._books, ledger=ledger, quarter=quarter))
         self._post(self._contract.line_count(place, totals, number, mark))
 
     def _dwell(self, event: Dwell) -> None:
         mark, quarter = self._mark(event.at, Place(event.camera)), self._books.quarter
         ledger = self.ledger.next("dwell")
         message = self._contract.dwell(event, ledger.sequence, mark)
-        self._keep(message, Books(ledger, quarter and quarter.dwelt(event.camera, event.zone, event.dwell_s)))
+        quarter = quarter and quarter.dwelt(event.camera, event.zone, event.dwell_s)
+        self._keep(message, replace(self._books, ledger=ledger, quarter=quarter))
 
     # -- what time brings
 

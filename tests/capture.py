@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from edge.core.schema import DECLARATIONS, HISTORICAL, ID
+from edge.core.schema import DECLARATIONS, HISTORICAL
+from edge.core.terms import ID
 from edge.core.wire import Contract
 
 CONNECT, PUBLISH, PINGREQ, DISCONNECT = 1, 3, 12, 14
@@ -117,23 +118,25 @@ class Capture:
                 found[name] = inner.rest()
         return found
 
+    def _pattern(self, address: str) -> str:
+        device = self.contract.device
+        ours = address.replace("{site}", device.site).replace("{device}", device.device)
+        return re.sub(r"\{\w+\}", lambda _: ID, ours)
+
     def _is_message(self, topic: str, payload: bytes) -> bool:
         """A kind of the contract has this topic, and writing the payload anew gives the very same bytes."""
         return any(
-            re.fullmatch(f"{self.contract.device.base}/{_pattern(declaration.topic)}", topic)
+            re.fullmatch(self._pattern(declaration.address), topic)
             and len(payload) <= declaration.bytes_max
             and _is_canonical(declaration.kind, payload)
             for declaration in DECLARATIONS.values()
         )
 
 
-def _pattern(topic: str) -> str:
-    return re.sub(r"\{\w+\}", lambda _: ID, topic)
-
-
 def _is_canonical(kind: str, payload: bytes) -> bool:
-    model = DECLARATIONS[kind].model
+    declaration = DECLARATIONS[kind]
     try:
-        return model.model_validate_json(payload).model_dump_json().encode() == payload
+        model = declaration.model.model_validate_json(payload)
+        return model.model_dump_json(exclude_none=declaration.is_sparse).encode() == payload
     except ValidationError:
         return False

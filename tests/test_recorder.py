@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from edge.adapters.outbox import Outbox
 from edge.core.health import CameraVitals, Outflow, Vitals
 from edge.core.values import Dwell, Ended, Kind, MatchQuality, Message, Moment, Occupancy, Sync, Visit
+from edge.core.wire import Contract, Scopes
 from edge.ports import AdapterError
 from edge.recorder import PENDING_MAX, RETRY_S, Recorder
 from tests.messages import BASE, CAMERA, CONTRACT, LINE, ZONE, a_crossing
@@ -286,3 +287,21 @@ def test_more_bytes_an_hour_than_the_contract_allows_do_not_leave(tmp_path: Path
     assert recorder.ledger.sequence == let_out
     people(recorder, Kind.ENTRY, second=3700)
     assert outbox.depth > let_out
+
+
+def test_home_assistant_is_told_what_there_is_and_what_is_gone(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    topic = "homeassistant/device/edged-park-north/config"
+
+    def told(contract: Contract, enabled: bool) -> bytes:
+        recorder = Recorder(contract, outbox, ATHENS, outbox.books, sync=lambda: Sync.SYNCED)
+        recorder.discover(enabled=enabled)
+        recorder.start(at(0))
+        return {message.topic: message.payload for message in outbox.states(all_of_them=True)}[topic]
+
+    assert json.loads(told(CONTRACT, True))["components"]
+    fewer = Contract(CONTRACT.device, {CAMERA: Scopes(zones=frozenset({ZONE}))})
+    gone = f"edged-park-north-{CAMERA}-{LINE}-entry"
+    assert json.loads(told(fewer, True))["components"][gone] == {"platform": "sensor"}
+    assert gone not in json.loads(told(fewer, True))["components"]
+    assert told(fewer, False) == b""

@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.core.intake import Reading
-from edge.core.schema import VERSION
+from edge.core.terms import VERSION
 from edge.ports import AdapterError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from edge import __version__
-from edge.core.reference import asyncapi, messages_text, schemas, topic_table
+from edge.core.reference import asyncapi, examples, messages_text, schemas, topic_table
 from edge.core.schema import DECLARATIONS
 
 MARKED = r"(<!-- made: {name} -->\n).*?(<!-- end: {name} -->)"
@@ -20,6 +20,7 @@ MARKED = r"(<!-- made: {name} -->\n).*?(<!-- end: {name} -->)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=list(DECLARATIONS), help="print the JSON Schema of this kind")
+    parser.add_argument("--example", action="store_true", help="with --kind: print an example instead")
     parser.add_argument("--asyncapi", action="store_true", help="print the AsyncAPI document")
     parser.add_argument("--write", type=Path, metavar="DIR", help="bring the documents in DIR up to date")
 
@@ -31,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
             path.write_text(text, encoding="utf-8")
     elif args.asyncapi:
         print(_json(asyncapi(__version__)), end="")
+    elif args.kind and args.example:
+        print(examples()[args.kind].payload.decode())
     elif args.kind:
         print(_json(schemas()[args.kind]), end="")
     else:

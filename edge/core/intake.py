@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edge.core.schema import DECLARATIONS, ID, VERSION, CloudEvent, Declaration
+from edge.core.schema import DECLARATIONS, CloudEvent, Declaration
+from edge.core.terms import ID, VERSION
 
 TOPIC = re.compile(rf"edged/{VERSION}/(?P<site>{ID})/(?P<device>{ID})/(?P<rest>.+)")
 # A gap wider than this is told as one thing and not kept number by number.
@@ -81,7 +82,7 @@ def _pattern(topic: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", rf"(?P<\1>{ID})", topic))
 
 
-_PATTERNS = [(declaration, _pattern(declaration.topic)) for declaration in DECLARATIONS.values()]
+_PATTERNS = [(d, _pattern(d.topic)) for d in DECLARATIONS.values() if d.address.endswith(f"/{d.topic}")]
 
 
 @dataclass(slots=True)

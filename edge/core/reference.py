@@ -15,14 +15,13 @@ from pydantic.json_schema import models_json_schema
 from edge.core.health import CameraVitals, Outflow, Vitals
 from edge.core.intervals import CameraQuarter, Dwells, Quarter, ZoneQuarter
 from edge.core.ledger import Flow, Ledger, LineTotals, Numbered
-from edge.core.schema import DECLARATIONS, HISTORICAL, HISTORICAL_S, VERSION, Declaration
+from edge.core.schema import DECLARATIONS, HISTORICAL, HISTORICAL_S, Declaration
 from edge.core.values import Crossing, Dwell, Ended, Kind, MatchQuality, Message, Moment, Sync, Visit
 from edge.core.wire import Contract, Device, Mark, Place, Scopes
 
 Json = dict[str, Any]
 
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
-BASE = f"edged/{VERSION}/{{site}}/{{device}}"
 PARAMETERS = {
     "site": "The site, as configured.",
     "device": "The device, as configured; unique within its site.",
@@ -58,6 +57,7 @@ def examples() -> dict[str, Message]:
         EXAMPLE.digest(_day(), 1848, Outflow(), _MARK),
         EXAMPLE.health(_vitals(), Outflow(depth=2), _MARK),
         EXAMPLE.manifest("count", {"person-nanodet-416": "0" * 64}),
+        EXAMPLE.discovery({}),
     ]
     return {message.kind: message for message in made}
 
@@ -125,7 +125,7 @@ def asyncapi(version: str) -> Json:
 
 
 def _channel(declaration: Declaration) -> Json:
-    address = f"{BASE}/{declaration.topic}"
+    address = declaration.address
     return {
         "address": address,
         "messages": {declaration.kind: {"$ref": f"#/components/messages/{declaration.kind}"}},

@@ -11,64 +11,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import Field, create_model
 
-VERSION = "v1"
+from edge.core.homeassistant import DISCOVERY_TOPIC, Discovery
+from edge.core.terms import (
+    BY_ID,
+    VERSION,
+    Ailment,
+    BootId,
+    Clock,
+    Closed,
+    Count,
+    Day,
+    EventId,
+    Hash,
+    Id,
+    LocalTime,
+    ModelId,
+    Number,
+    People,
+    Quality,
+    Scope,
+    Seconds,
+    Sequence,
+    Share,
+    Source,
+    Template,
+    Time,
+    Version,
+    text,
+)
+
 QUARTER_S = 900
 # An MQTT v5 user property on an event that waited this long, or longer than the boot that made it.
 HISTORICAL = ("delivery", "historical")
 HISTORICAL_S = 60.0
 BYTES_PER_HOUR_MAX = 16 * 1024 * 1024
-
-ID = r"[a-z0-9-]{1,32}"
-
-
-def _text(pattern: str, length: int) -> Any:
-    return StringConstraints(pattern=f"^{pattern}$", max_length=length)
-
-
-Id = Annotated[str, _text(ID, 32)]
-BootId = Annotated[str, _text(r"[0-9a-f]{4,16}", 16)]
-EventId = Annotated[str, _text(rf"{ID}:[0-9a-f]{{4,16}}:[1-9][0-9]{{0,15}}", 66)]
-Source = Annotated[str, _text(rf"edged/{ID}/{ID}(/{ID})?", 104)]
-Sequence = Annotated[str, _text(r"[1-9][0-9]{0,15}", 16)]
-Time = Annotated[str, _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", 24)]
-LocalTime = Annotated[str, _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}[+-][0-9]{2}:[0-9]{2}", 22)]
-Day = Annotated[str, _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", 10)]
-Version = Annotated[str, _text(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}([a-z]{1,4}[0-9]{1,4})?", 24)]
-Hash = Annotated[str, _text(r"[0-9a-f]{8,64}", 64)]
-ModelId = Annotated[str, _text(r"[a-z0-9.-]{1,64}", 64)]
-Template = Annotated[str, _text(r"[a-z_/{}-]{1,64}", 64)]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
-Number = Annotated[int, Field(ge=0, le=9_999_999_999_999_999)]
-People = Annotated[int, Field(ge=0, le=10_000)]
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
-Share = Annotated[float, Field(ge=0, le=1)]
-_ById = Field(max_length=64, json_schema_extra={"additionalProperties": False})
-Clock = Literal["synced", "holdover", "unsynced"]
-Quality = Literal["ok", "degraded"]
-Scope = Literal["line", "zone", "group"]
-# Why a device is not well, in words that a program can act on; core.health says when each is said.
-Ailment = Literal[
-    "camera_stalled",
-    "clock_unsynced",
-    "events_lost",
-    "events_refused",
-    "hot",
-    "messages_rejected",
-    "outbox_failing",
-    "outbox_filling",
-    "outbox_started_anew",
-    "slow",
-]
-
-
-class Closed(BaseModel):
-    """No unknown field, no conversion, no NaN."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class Totals(Closed):
@@ -283,7 +261,7 @@ class Health(Closed):
     ok: bool
     problems: Annotated[list[Ailment], Field(max_length=16)]
     uptime_s: Annotated[int, Field(ge=0, le=10_000_000_000)]
-    cameras: Annotated[dict[Id, CameraHealth], _ById]
+    cameras: Annotated[dict[Id, CameraHealth], BY_ID]
     inference_ms: Latency | None
     outbox_depth: Count
     """messages that the broker has not acknowledged"""
@@ -299,7 +277,7 @@ class ModelFile(Closed):
     """A network that runs on the device."""
 
     id: ModelId
-    sha256: Annotated[str, _text(r"[0-9a-f]{64}", 64)]
+    sha256: Annotated[str, text(r"[0-9a-f]{64}", 64)]
 
 
 class CameraScopes(Closed):
@@ -328,7 +306,7 @@ class Manifest(Closed):
     key_life_s: Annotated[int, Field(ge=0, le=10_800)] | None
     """how long a face hash can live; null when there are none"""
     models: Annotated[list[ModelFile], Field(max_length=8)]
-    cameras: Annotated[dict[Id, CameraScopes], _ById]
+    cameras: Annotated[dict[Id, CameraScopes], BY_ID]
     publishes: Annotated[list[Publication], Field(max_length=64)]
     bytes_per_hour_max: Count
     boot_id: BootId
@@ -352,6 +330,18 @@ class Declaration:
     @property
     def is_event(self) -> bool:
         return issubclass(self.model, CloudEvent)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Home Assistant does not take null for an option that is left out."""
+        return self.kind == "discovery"
+
+    @property
+    def address(self) -> str:
+        """The whole topic, with {site} and {device} too."""
+        if self.kind == "discovery":
+            return self.topic
+        return f"edged/{VERSION}/{{site}}/{{device}}/{self.topic}"
 
     @property
     def urn(self) -> str:
@@ -384,5 +374,6 @@ DECLARATIONS: Mapping[str, Declaration] = {
         _event("digest", "digest", DayDigest, None),
         Declaration("health", "health", Health, 4096),
         Declaration("manifest", "manifest", Manifest, 16_384),
+        Declaration("discovery", DISCOVERY_TOPIC, Discovery, 32_768),
     )
 }

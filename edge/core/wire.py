@@ -14,18 +14,12 @@ from datetime import datetime, timezone, tzinfo
 
 from pydantic import BaseModel, ValidationError
 
+from edge.core import homeassistant
 from edge.core.health import Outflow, Vitals, ailments
 from edge.core.intervals import CameraQuarter, Quarter, ZoneQuarter
 from edge.core.ledger import Flow, Ledger, LineTotals, Numbered, local_day
-from edge.core.schema import (
-    BYTES_PER_HOUR_MAX,
-    DECLARATIONS,
-    ID,
-    VERSION,
-    Declaration,
-    Quality,
-    Tallies,
-)
+from edge.core.schema import BYTES_PER_HOUR_MAX, DECLARATIONS, Declaration, Tallies
+from edge.core.terms import ID, VERSION, Quality
 from edge.core.values import Crossing, Dwell, Message, Moment, Sync, Visit
 
 
@@ -225,6 +219,25 @@ class Contract:
         }
         return self.seal("manifest", fields)
 
+    def entities(self) -> dict[str, homeassistant.Options]:
+        """What Home Assistant can show of this device, by unique id."""
+        cameras = {name: (sorted(known.lines), sorted(known.zones)) for name, known in self.cameras.items()}
+        return homeassistant.entities(self.device.base, cameras)
+
+    def discovery(self, gone: Mapping[str, str]) -> Message:
+        """`gone` maps the entities to remove to their platforms."""
+        removed = {name: {"platform": platform} for name, platform in gone.items()}
+        device = self.device
+        components = self.entities() | removed
+        return self.seal(
+            "discovery", homeassistant.discovery(device.site, device.device, device.version, components)
+        )
+
+    def no_discovery(self) -> Message:
+        """An empty retained message: Home Assistant forgets the device."""
+        topic = self._topic(DECLARATIONS["discovery"], Place())
+        return Message(topic, topic, b"", True, "discovery")
+
     # -- the one door
 
     def seal(
@@ -237,12 +250,17 @@ class Contract:
         self._check_place(declaration, place)
         payload = _bytes(declaration, fields)
         self._check_ids(declaration, fields, place)
-        where = declaration.topic.format(camera=place.camera, scope=place.scope, group=place.camera)
-        topic = f"{self.device.base}/{where}"
+        topic = self._topic(declaration, place)
         if not declaration.is_event:
             return Message(topic, topic, payload, True, kind)
         sequence = int(str(fields["sequence"]))
         return Message(str(fields["id"]), topic, payload, False, kind, sequence, monotonic_s)
+
+    def _topic(self, declaration: Declaration, place: Place) -> str:
+        device = self.device
+        return declaration.address.format(
+            site=device.site, device=device.device, camera=place.camera, scope=place.scope, group=place.camera
+        )
 
     def _event(
         self, kind: str, place: Place, sequence: int, data: Mapping[str, object], mark: Mark
@@ -293,6 +311,10 @@ class Contract:
         for name, value in ours.items():
             if told.get(name, value) != value:
                 raise Refused(declaration.kind, f"{name} is not the one of this message")
+        if declaration.kind == "discovery":
+            who = self.device
+            if not homeassistant.is_of(fields, who.site, who.device, who.version, self.entities()):
+                raise Refused(declaration.kind, "it is not about this device and its configuration")
         cameras = fields.get("cameras", {})
         if isinstance(cameras, Mapping) and not cameras.keys() <= self.cameras.keys():
             raise Refused(declaration.kind, "it names a camera that is not in the configuration")
@@ -306,7 +328,8 @@ def rfc3339(wall_s: float) -> str:
 
 def _bytes(declaration: Declaration, fields: Mapping[str, object]) -> bytes:
     try:
-        payload = declaration.model.model_validate(dict(fields)).model_dump_json().encode()
+        model = declaration.model.model_validate(dict(fields))
+        payload = model.model_dump_json(exclude_none=declaration.is_sparse).encode()
     except ValidationError as error:
         raise Refused(declaration.kind, _explain(error)) from None
     if len(payload) > declaration.bytes_max:

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from edge.core.health import CameraVitals, Outflow, Recent, Vitals, ailments
-from edge.core.schema import Ailment
+from edge.core.terms import Ailment
 from edge.core.values import Sync
 
 WELL = Vitals(uptime_s=60, cameras={"cam": CameraVitals(fps=10.0, frame_age_s=0.1)}, rss_mib=90.0)
