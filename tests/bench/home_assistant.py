@@ -1,8 +1,8 @@
 """Has Home Assistant's own MQTT schemas read the discovery message: `make home-assistant`.
 
-Needs the `homeassistant` package (Python 3.13), which the Makefile puts into an environment of its own. Checks
-the whole message by the schema for devices, and every entity by the schema of its platform, as Home Assistant
-does when the message arrives. Reads the message from standard input.
+Needs the `homeassistant` package (Python 3.13), which the Makefile puts into an environment of its own.
+Checks the whole message by the schema for devices, and every entity by the schema of its platform, as Home
+Assistant does when the message arrives. Reads the message from standard input.
 """
 
 # mypy: ignore-errors
