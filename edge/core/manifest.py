@@ -28,20 +28,24 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One model. `width` and `height` are those of its input in pixels; `outputs` names its output tensors in
-    the order in which the decoder of its role takes them. `pad` is the grey that fills what the picture does
-    not cover. `thresholds` are the figures that go with these weights and no others."""
+    """One model. Its input is as long as `side` on the picture's longer side and as short as the picture
+    allows on the other, in steps of `multiple` pixels; `pad` is the grey that fills the rest. `outputs` names
+    its output tensors in the order in which the decoder of its role takes them. `thresholds` are the figures
+    that go with these weights and no others, `mean` (of an embedder) is that of its embeddings, `golden` is
+    what it answers to the golden picture."""
 
     name: str
     role: str
     file: str
     sha256: str
-    width: int
-    height: int
+    side: int
+    multiple: int
     colour: str
     pad: int
     outputs: tuple[str, ...]
     thresholds: Mapping[str, float]
+    mean: tuple[float, ...]
+    golden: tuple[float, ...]
     card: Mapping[str, Any] = field(repr=False, compare=False)
 
 
@@ -68,12 +72,14 @@ def _spec(name: str, table: object) -> ModelSpec:
         role=get.one_of("role", ROLES),
         file=get.text("file", r"[a-z0-9_]+\.tflite"),
         sha256=get.text("sha256", r"[0-9a-f]{64}"),
-        width=get.whole("width", 32, 2048),
-        height=get.whole("height", 32, 2048),
+        side=get.whole("side", 32, 2048),
+        multiple=get.whole("multiple", 1, 2048),
         colour=get.one_of("colour", COLOURS),
         pad=get.whole("pad", 0, 255),
         outputs=get.texts("outputs"),
         thresholds=get.numbers("thresholds"),
+        mean=get.floats("mean"),
+        golden=get.floats("golden"),
         card=table,
     )
 
@@ -111,6 +117,13 @@ class _Reader:
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
             raise self._refuse(key, "a list of names")
         return tuple(value)
+
+    def floats(self, key: str) -> tuple[float, ...]:
+        """A list that may be absent."""
+        value = self.table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, int | float) for item in value):
+            raise self._refuse(key, "a list of numbers")
+        return tuple(map(float, value))
 
     def numbers(self, key: str) -> dict[str, float]:
         value = self.table.get(key)

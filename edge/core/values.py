@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Embedding = NDArray[np.float32]
 Point = tuple[float, float]
+Landmarks = tuple[Point, Point, Point, Point, Point]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,16 @@ class Detection:
 
     box: Box
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face seen in one picture, with the detector's score in 0..1. Landmarks, those on the left of the
+    picture before those on the right: eye, eye, tip of the nose, corner and corner of the mouth."""
+
+    box: Box
+    score: float
+    landmarks: Landmarks
 
 
 @dataclass(frozen=True, slots=True)

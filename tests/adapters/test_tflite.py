@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +34,22 @@ def model_file(directory: Path) -> Path:
 def test_every_model_of_the_manifest_loads_and_runs() -> None:
     for spec in tflite.manifest(MODELS).values():
         network = tflite.Network(MODELS, spec)
-        tensors = network.run(np.zeros((spec.height, spec.width, 3), np.uint8))
-        assert len(tensors) == len(spec.outputs)
+        for short in {spec.side, max(spec.side // 64 * 32, spec.multiple)}:
+            picture = np.zeros((short, spec.side, 3), np.uint8)
+            assert len(network.run(picture)) == len(spec.outputs)
 
 
 def test_a_flipped_byte_is_refused(copy: Path) -> None:
     data = bytearray(model_file(copy).read_bytes())
     data[len(data) // 2] ^= 1
     model_file(copy).write_bytes(data)
-    with pytest.raises(ModelError, match=r"person_nanodet_416_int8\.tflite: its SHA-256 is .*swapped"):
+    with pytest.raises(ModelError, match=r"person_nanodet_int8\.tflite: its SHA-256 is .*swapped"):
         tflite.PersonDetector(copy, PERSON)
 
 
 def test_a_missing_file_is_refused(copy: Path) -> None:
     model_file(copy).unlink()
-    with pytest.raises(ModelError, match=r"person_nanodet_416_int8\.tflite: No such file"):
+    with pytest.raises(ModelError, match=r"person_nanodet_int8\.tflite: No such file"):
         tflite.PersonDetector(copy, PERSON)
 
 
@@ -61,8 +65,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 def test_a_manifest_that_does_not_fit_the_file_is_refused(copy: Path) -> None:
     path = copy / "manifest.toml"
-    path.write_text(path.read_text().replace("width = 416", "width = 448"))
-    with pytest.raises(ModelError, match=r"its input is int8 \(1, 416, 416, 3\)"):
+    path.write_text(path.read_text().replace('"Identity_5"', '"Identity_9"'))
+    with pytest.raises(ModelError, match="it has no int8 output Identity_9"):
         tflite.PersonDetector(copy, PERSON)
 
 
@@ -71,10 +75,10 @@ def test_the_border_is_grey_again_after_a_picture_of_another_shape() -> None:
     box = tflite.Letterbox(spec)
     white = np.full((90, 90, 3), 255, np.uint8)
     box.place(white)
-    fit = box.place(white[:45])
-    assert (fit.width, fit.height) == (416, 208)
-    assert (box.canvas[:208] == 255).all()
-    assert (box.canvas[208:] == spec.pad).all()
+    fit = box.place(white[:50])
+    assert fit.size == (416, 231)
+    assert (box.canvas[:231] == 255).all()
+    assert (box.canvas[231:] == spec.pad).all()
 
 
 def test_a_crop_that_is_a_view_is_seen_like_its_copy() -> None:
@@ -84,3 +88,63 @@ def test_a_crop_that_is_a_view_is_seen_like_its_copy() -> None:
     seen = box.canvas.copy()
     box.place(noise[50:250, 100:300].copy())
     assert np.array_equal(seen, box.canvas)
+
+
+def test_a_delegate_that_cannot_load_is_a_warning_and_the_cpu_does_the_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        detector = tflite.PersonDetector(MODELS, PERSON, delegate="external:/nowhere/libnpu.so")
+    assert "external:/nowhere/libnpu.so cannot be loaded (/nowhere/libnpu.so: cannot open" in caplog.text
+    assert detector.detect(np.zeros((90, 160, 3), np.uint8)) == ()
+
+
+@pytest.mark.parametrize("name", ["edgetpu", "gpu"])
+def test_named_delegates_fall_back_where_they_are_not_installed(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        tflite.FaceDetector(MODELS, delegate=name)
+    assert f"delegate {name} cannot be loaded" in caplog.text
+
+
+def test_an_unknown_delegate_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="tpu: known are xnnpack, edgetpu, gpu, external:LIBRARY"):
+        tflite.PersonDetector(MODELS, PERSON, delegate="tpu")
+
+
+def test_the_old_runtime_with_a_new_numpy_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
+    monkeypatch.setattr(sys.modules["tflite_runtime"], "interpreter", types.ModuleType("i"), raising=False)
+    with pytest.raises(ModelError, match=r"built for numpy 1 and breaks with numpy 2.*numpy<2"):
+        tflite.PersonDetector(MODELS, PERSON)
+
+
+def test_no_runtime_at_all_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
+    with pytest.raises(ModelError, match="pip install ai-edge-litert"):
+        tflite.PersonDetector(MODELS, PERSON)
+
+
+def spoilt(content: bytes, random: np.random.Generator) -> bytes:
+    """Flipped bytes, or an end that is missing."""
+    if random.random() < 0.3:
+        return content[: random.integers(0, len(content))]
+    data = bytearray(content)
+    for place in random.integers(0, len(data), random.integers(1, 20)):
+        data[place] ^= random.integers(1, 256)
+    return bytes(data)
+
+
+def test_a_thousand_spoilt_files_are_a_thousand_clear_errors(copy: Path) -> None:
+    """The loader refuses each one by its hash, before the runtime has seen a byte of it."""
+    random = np.random.default_rng(0)
+    path = copy / "face_yunet_int8.tflite"
+    good = (MODELS / path.name).read_bytes()
+    spec = tflite.manifest(copy)["face-yunet-320"]
+    for _ in range(1000):
+        path.write_bytes(spoilt(good, random))
+        with pytest.raises(ModelError, match=r"face_yunet_int8\.tflite: its SHA-256 is"):
+            tflite.Network(copy, spec)

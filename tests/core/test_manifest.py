@@ -12,8 +12,8 @@ schema = 1
 role = "person"
 file = "person_small.tflite"
 sha256 = "{"ab" * 32}"
-width = 416
-height = 256
+side = 416
+multiple = 32
 colour = "bgr"
 pad = 114
 outputs = ["scores", "distances"]
@@ -24,7 +24,7 @@ licence = "Apache-2.0"
 
 def test_a_good_manifest_is_read() -> None:
     spec = parse(GOOD)["person-small"]
-    assert (spec.width, spec.height, spec.outputs) == (416, 256, ("scores", "distances"))
+    assert (spec.side, spec.multiple, spec.outputs) == (416, 32, ("scores", "distances"))
     assert spec.thresholds["floor"] == 0.1
     assert spec.card["licence"] == "Apache-2.0"
 
@@ -37,11 +37,12 @@ def test_a_good_manifest_is_read() -> None:
         ('"person"', '"plate"', "person-small.role must be one of person"),
         ("person_small.tflite", "../person.tflite", "person-small.file"),
         ("abab", "ABAB", "person-small.sha256"),
-        ("416", "417000", "person-small.width must be a whole number"),
-        ("416", "true", "person-small.width"),
+        ("416", "417000", "person-small.side must be a whole number"),
+        ("416", "true", "person-small.side"),
         ('"bgr"', '"grey"', "person-small.colour"),
         ('["scores", "distances"]', "[]", "person-small.outputs"),
         ("floor = 0.1", 'floor = "low"', "person-small.thresholds"),
+        ("licence", "golden", "person-small.golden must be a list of numbers"),
         ("[models.person-small]", "[other]", "lists no models"),
         ("[models.person-small]", "[models]\nx = 1\n[other]", "models.x is not a table"),
     ],
