@@ -47,6 +47,9 @@ class Mosquitto:
     def configure(self, settings: str) -> None:
         self._config.write_text(f"user root\n{LOGS}listener {self.port} 127.0.0.1\n{settings}\n")
 
+    def configure_wholly(self, text: str) -> None:
+        self._config.write_text(f"user root\n{LOGS}{text}")
+
     def start(self) -> None:
         program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
         assert program, MISSING

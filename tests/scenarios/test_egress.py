@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from edge.adapters.mqtt import Broker, Connection
 from edge.adapters.outbox import Outbox
 from edge.adapters.publisher import Publisher
 from edge.core.health import CameraVitals, Vitals
-from edge.core.reference import EXAMPLE, examples
+from edge.core.intake import read
+from edge.core.reference import EXAMPLE, examples, schemas
 from edge.core.schema import DECLARATIONS
 from edge.core.values import Dwell, Ended, Event, Kind, Message, Occupancy, Sync
 from edge.core.wire import Place, Refused
 from edge.recorder import Recorder
-from tests.broker import Mosquitto, wait_until
+from tests.broker import Mosquitto, Subscriber, wait_until
 from tests.capture import Capture
 from tests.messages import BASE, CAMERA, CONTRACT, DEVICE, LINE, ZONE, a_crossing, an_entry, now
 from tests.proxy import Proxy
@@ -128,7 +130,9 @@ def captured(broker: Mosquitto, outbox: Outbox) -> Iterator[tuple[Publisher, Cap
         proxy.close()
 
 
-def test_every_byte_of_a_days_work_is_explained_by_the_contract(broker: Mosquitto, tmp_path: Path) -> None:
+def test_every_byte_of_a_days_work_is_explained_by_the_contract(
+    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path
+) -> None:
     outbox = Outbox(tmp_path / "outbox.db")
     outbox.commit([replace(an_entry(1), id="north:0000:1")], "")  # of another boot: historical
     recorder = Recorder(CONTRACT, outbox, timezone.utc, floor=1, sync=lambda: Sync.SYNCED)
@@ -145,6 +149,10 @@ def test_every_byte_of_a_days_work_is_explained_by_the_contract(broker: Mosquitt
     assert capture.unexplained == []
     protocol, states, crossings, others = 4, 4, 9, 4  # others: a dwell, two intervals, a digest
     assert capture.explained == protocol + states + crossings + others
+    wait_until(lambda: len(subscriber.messages()) == states + crossings + others + 2)  # and online, stopped
+    for message in subscriber.messages():
+        kind = read(message.topic, message.text.encode()).kind
+        Draft202012Validator(schemas()[kind]).validate(message.payload)
 
 
 def test_a_leaky_publisher_is_caught(broker: Mosquitto, tmp_path: Path) -> None:
