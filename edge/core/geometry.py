@@ -36,6 +36,13 @@ def iou(a: Floats, b: Floats) -> Floats:
     return np.asarray(shared / np.maximum(union, 1e-9))
 
 
+def iou_of_pairs(a: Floats, b: Floats) -> Floats:
+    """(n, 4) and (n, 4) boxes -> (n,) intersection over union of each with its fellow."""
+    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
+    shared = sides[:, 0] * sides[:, 1]
+    return np.asarray(shared / np.maximum(areas(a) + areas(b) - shared, 1e-9))
+
+
 def signed_distance(line: Line, point: Point) -> float:
     """Distance of a point to the infinite line in the line's own unit; positive on the inner side."""
     return _side(line.start, line.end, point) * math.copysign(1, _side(line.start, line.end, line.inside))

@@ -16,6 +16,7 @@ reference clips an optimal assignment changed nothing: the gates leave few choic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core import geometry
-from edge.core.clothes import COLOURS, clothes, unit
+from edge.core.clothes import COLOURS, clothes
 from edge.core.geometry import Floats
 from edge.core.values import Box, Detection, Frame, Pixels, Track
 
@@ -53,18 +54,21 @@ class TrackerSettings:
     clothes_s: float = 0.4  # how often the clothes are looked at
     scatter_bh: tuple[float, float] = (0.07, 0.1)  # the detector's, of centre and size
     agility_bh: tuple[float, float] = (0.25, 0.05)  # white acceleration of centre and size, bh/s^2/sqrt(Hz)
+    growth_s: float = 0.5  # a change of size dies out in this time: people grow only by coming nearer
     speed_bh_per_s: tuple[float, float] = (1.0, 0.2)  # what a new track may have, one standard deviation
 
 
 @dataclass(slots=True)
 class _Rows:
-    """The live tracks, one row each. `at` is (cx, cy, w, h) in pixels and `speed` its change a second;
-    `spread` the covariances of centre and size as (p, pv, v), in body heights and seconds."""
+    """The live tracks, one row each. `at` is (cx, cy, w, h) in pixels and `speed` its change a second. Of both,
+    for centre and size, `spread` and `rush` are the variances and `drag` the covariance, in body heights."""
 
     id: Ints
     at: Floats
     speed: Floats
     spread: Floats
+    drag: Floats
+    rush: Floats
     score: Floats
     mean_score: Floats
     hits: Ints
@@ -74,16 +78,20 @@ class _Rows:
     born_at: Floats
     moved: Floats
     colour: Floats
-    painted_s: Floats
+    looked_s: Floats
 
     @classmethod
-    def new(cls, first_id: int, at: Floats, scores: Floats, now: float, spread: Floats) -> _Rows:
+    def new(
+        cls, first_id: int, at: Floats, scores: Floats, now: float, spread: Floats, rush: Floats
+    ) -> _Rows:
         n = len(at)
         return cls(
             id=np.arange(first_id, first_id + n),
             at=at,
             speed=np.zeros((n, 4)),
-            spread=np.tile(spread, (n, 1, 1)),
+            spread=np.tile(spread, (n, 1)),
+            drag=np.zeros((n, 2)),
+            rush=np.tile(rush, (n, 1)),
             score=scores,
             mean_score=scores.copy(),
             hits=np.ones(n, np.int64),
@@ -93,7 +101,7 @@ class _Rows:
             born_at=at.copy(),
             moved=np.zeros(n),
             colour=np.zeros((n, COLOURS)),
-            painted_s=np.full(n, -np.inf),
+            looked_s=np.full(n, -np.inf),
         )
 
     def __len__(self) -> int:
@@ -118,11 +126,9 @@ class Tracker:
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self._set = s = settings or TrackerSettings()
         self._scatter, self._agility = np.square(s.scatter_bh), np.square(s.agility_bh)
-        unknown = [[p, 0.0, v] for p, v in zip(self._scatter, np.square(s.speed_bh_per_s), strict=True)]
-        self._unknown = np.array(unknown)
-        self._rows = _Rows.new(1, np.zeros((0, 4)), np.zeros(0), 0.0, self._unknown)
-        self._next_id = 1
-        self._now = 0.0
+        self._rush = np.square(s.speed_bh_per_s)
+        self._now, self._next_id = 0.0, 1
+        self._rows = self._born(np.zeros((0, 4)), np.zeros(0))
 
     def update(self, detections: Sequence[Detection], frame: Frame) -> tuple[Track, ...]:
         """All live tracks after this frame, in the order of their birth."""
@@ -131,8 +137,9 @@ class Tracker:
         scores = np.array([d.score for d in found])
         self._predict(frame.monotonic_s)
         rows, taken = self._associate(boxes, scores, frame.pixels)
-        self._correct(rows, boxes[taken], scores[taken])
-        self._dress(rows, boxes[taken], scores[taken], frame.pixels)
+        if len(rows):
+            self._correct(rows, _centred(boxes[taken]), scores[taken])
+            self._dress(rows, boxes[taken], frame.pixels)
         self._spawn(boxes, scores, taken)
         self._prune(frame.size)
         return self._tracks()
@@ -143,89 +150,107 @@ class Tracker:
         self._now = now
         r.at += r.speed * dt
         np.maximum(r.at[:, 2:], 1.0, out=r.at[:, 2:])
-        p, pv, v = r.spread[..., 0], r.spread[..., 1], r.spread[..., 2]
-        p += dt * (2 * pv + dt * v) + self._agility * dt**3 / 3
-        pv += dt * v + self._agility * dt**2 / 2
-        v += self._agility * dt
+        r.speed[:, 2:] *= math.exp(-dt / self._set.growth_s)
+        r.spread += dt * (2 * r.drag + dt * r.rush) + self._agility * (dt**3 / 3)
+        r.drag += dt * r.rush + self._agility * (dt**2 / 2)
+        r.rush += self._agility * dt
 
     def _associate(self, boxes: Floats, scores: Floats, pixels: Pixels) -> tuple[Ints, Ints]:
-        """Three rounds, each from what the rounds before have left: rows, and the detection of each."""
+        """Which row takes which detection: by rounds, each from what the rounds before have left, and within
+        a round the cheapest pair first."""
         r, s = self._rows, self._set
-        match = np.full(len(r), -1)
-        if len(r) and len(boxes):
-            unseen_s = self._now - r.seen_s
-            fresh, good = unseen_s <= s.fresh_s, scores >= s.score_high
-            cost = self._cost(boxes, unseen_s)
-            cost += self._unlike(np.isfinite(cost), ~fresh, boxes, pixels)
-            for who, what in ((fresh, good), (fresh & r.confirmed, ~good), (~fresh & r.confirmed, good)):
-                _take(match, np.where(who[:, None] & what[None, :], cost, np.inf))
-        rows = np.flatnonzero(match >= 0)
-        return rows, match[rows]
+        rows, columns, cost = self._pairs(boxes)
+        lost = self._now - r.seen_s[rows] > s.fresh_s
+        good, person = scores[columns] >= s.score_high, r.confirmed[rows]
+        turn = np.where(lost, 2, np.where(good, 0, 1))
+        possible = np.flatnonzero(np.where(turn == 0, True, person & (good | ~lost)))
+        rows, columns, cost, turn = rows[possible], columns[possible], cost[possible], turn[possible]
+        like = self._likeness(rows, columns, turn, boxes, pixels)
+        cost += s.clothes_weight * (1 - like)
+        order = np.lexsort((cost, turn))
+        order = order[(turn[order] < 2) | (like[order] >= s.clothes_min)]
+        return _take(rows[order].tolist(), columns[order].tolist())
 
-    def _cost(self, boxes: Floats, unseen_s: Floats) -> Floats:
-        """Overlap, distance and change of size, each about 0..1; infinite for an impossible pair."""
+    def _pairs(self, boxes: Floats) -> tuple[Ints, Ints, Floats]:
+        """Rows and detections within reach of each other, and what each pair costs: overlap, distance and
+        change of size, each about 0..1."""
+        r, s, found = self._rows, self._set, _centred(boxes)
+        height = r.at[:, 3]
+        reach = np.minimum(s.reach_bh + s.reach_bh_per_s * (self._now - r.seen_s), s.reach_bh_max)
+        limit = (reach * height)[:, None]
+        dx = np.abs(found[:, 0] - r.at[:, 0, None])
+        dy = np.abs(found[:, 1] - r.at[:, 1, None])
+        rows, columns = np.nonzero((dx <= limit) & (dy <= limit))
+        distance = np.hypot(dx[rows, columns], dy[rows, columns]) / height[rows]
+        scale = np.abs(np.log(np.maximum(found[columns, 3], 1.0) / height[rows]))
+        near = (distance <= reach[rows]) & (scale <= math.log(s.scale_max))
+        rows, columns = rows[near], columns[near]
+        overlap = geometry.iou_of_pairs(r.boxes()[rows], boxes[columns])
+        return rows, columns, 1 - overlap + distance[near] + scale[near]
+
+    def _likeness(self, rows: Ints, columns: Ints, turn: Ints, boxes: Floats, pixels: Pixels) -> Floats:
+        """How alike the clothes of each pair are, 0..1; looked at only where there is a choice, or a lost
+        track to be found. Where it is not known, it is what is just enough."""
         r, s = self._rows, self._set
-        found, height = _centred(boxes), r.at[:, 3:4]
-        step = found[None, :, :2] - r.at[:, None, :2]
-        distance = np.hypot(step[..., 0], step[..., 1]) / height
-        scale = np.abs(np.log(np.maximum(found[None, :, 3], 1.0) / height))
-        reach = np.minimum(s.reach_bh + s.reach_bh_per_s * unseen_s, s.reach_bh_max)[:, None]
-        cost = 1 - geometry.iou(r.boxes(), boxes) + distance + scale
-        return np.where((distance <= reach) & (scale <= np.log(s.scale_max)), cost, np.inf)
+        like = np.full(len(rows), s.clothes_min)
+        wanted, offered = rows * 3 + turn, columns * 3 + turn
+        rivals = (np.bincount(wanted)[wanted] > 1) | (np.bincount(offered)[offered] > 1)
+        known = np.flatnonzero(rivals | (turn == 2))
+        known = known[r.colour[rows[known]].any(axis=1)]
+        if len(known):
+            looked, which = np.unique(columns[known], return_inverse=True)
+            seen = clothes(pixels, boxes[looked])
+            like[known] = (r.colour[rows[known]] * seen[which]).sum(axis=1)
+        return like
 
-    def _unlike(self, possible: Flags, lost: Flags, boxes: Floats, pixels: Pixels) -> Floats:
-        """What unlike clothes cost, looked at only where there is a choice, or a lost track to be found."""
-        r, s = self._rows, self._set
-        rivals = (possible.sum(axis=1) > 1)[:, None] | (possible.sum(axis=0) > 1)[None, :] | lost[:, None]
-        like = np.full(possible.shape, s.clothes_min)
-        columns = np.flatnonzero((possible & rivals).any(axis=0))
-        if len(columns):
-            colours = np.array([clothes(pixels, boxes[j]) for j in columns])
-            known = np.isfinite(r.painted_s)[:, None]
-            like[:, columns] = np.where(known, r.colour @ colours.T, s.clothes_min)
-        return np.where(lost[:, None] & (like < s.clothes_min), np.inf, s.clothes_weight * (1 - like))
-
-    def _correct(self, rows: Ints, boxes: Floats, scores: Floats) -> None:
+    def _correct(self, rows: Ints, found: Floats, scores: Floats) -> None:
         """Kalman's update. x and y scatter alike, and so do w and h: each pair has one gain."""
         r, s = self._rows, self._set
         noise = self._scatter * np.where(scores < s.score_high, 4.0, 1.0)[:, None]
-        p, pv, v = (r.spread[rows, :, i] for i in range(3))
-        gain, gain_speed = p / (p + noise), pv / (p + noise)
-        r.spread[rows] = np.stack([p * (1 - gain), pv * (1 - gain), v - gain_speed * pv], axis=2)
-        off = _centred(boxes) - r.at[rows]
-        r.at[rows] += np.repeat(gain, 2, axis=1) * off
-        r.speed[rows] += np.repeat(gain_speed, 2, axis=1) * off
+        spread, drag = r.spread[rows], r.drag[rows]
+        gain, gain_speed = spread / (spread + noise), drag / (spread + noise)
+        off = found - r.at[rows]
+        r.at[rows] += gain.repeat(2, axis=1) * off
+        r.speed[rows] += gain_speed.repeat(2, axis=1) * off
+        r.spread[rows], r.drag[rows] = spread * (1 - gain), drag * (1 - gain)
+        r.rush[rows] -= gain_speed * drag
         r.hits[rows] += 1
         r.score[rows], r.seen_s[rows] = scores, self._now
         r.mean_score[rows] += (scores - r.mean_score[rows]) / np.minimum(r.hits[rows], 30)
-        away = np.linalg.norm(r.at[rows, :2] - r.born_at[rows, :2], axis=1) / r.at[rows, 3]
-        r.moved[rows] = np.maximum(r.moved[rows], away)
+        way = r.at - r.born_at
+        np.maximum(
+            r.moved, np.hypot(way[:, 0], way[:, 1]) / r.at[:, 3], out=r.moved, where=r.seen_s == self._now
+        )
         proved = (r.moved >= s.moved_bh) | (r.mean_score >= s.standing_score)
         r.confirmed |= proved & (r.hits >= s.confirm_hits) & (r.seen_s - r.born_s >= s.confirm_s)
 
-    def _dress(self, rows: Ints, boxes: Floats, scores: Floats, pixels: Pixels) -> None:
+    def _dress(self, rows: Ints, boxes: Floats, pixels: Pixels) -> None:
         """Learn the colour of clothes, from well seen people whom nobody overlaps."""
         r, s = self._rows, self._set
-        due = np.flatnonzero((self._now - r.painted_s[rows] >= s.clothes_s) & (scores >= s.score_high))
-        alone = (geometry.iou(boxes[due], r.boxes()) > 0.05).sum(axis=1) <= 1
-        for i in due[alone]:
-            row, seen = rows[i], clothes(pixels, boxes[i])
-            known = np.isfinite(r.painted_s[row])
-            r.colour[row] = unit(0.7 * r.colour[row] + 0.3 * seen) if known else seen
-            r.painted_s[row] = self._now
+        due = (self._now - r.looked_s[rows] >= s.clothes_s) & (r.score[rows] >= s.score_high)
+        rows, boxes = rows[due], boxes[due]
+        if not len(rows):
+            return
+        r.looked_s[rows] = self._now
+        alone = (geometry.iou(boxes, r.boxes()) > 0.05).sum(axis=1) <= 1
+        rows, boxes = rows[alone], boxes[alone]
+        part = np.where(r.colour[rows].any(axis=1), 0.3, 1.0)[:, None]
+        mixed = (1 - part) * r.colour[rows] + part * clothes(pixels, boxes)
+        r.colour[rows] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
 
     def _spawn(self, boxes: Floats, scores: Floats, taken: Ints) -> None:
         """Every good detection that nobody took, and that covers nobody seen now, may be a new person."""
         free = scores >= self._set.score_high
         free[taken] = False
-        seen = self._rows.boxes()[self._rows.seen_s == self._now]
         new = np.flatnonzero(free)
-        new = new[~(geometry.iou(boxes[new], seen) > 0.5).any(axis=1)]
         if len(new):
-            at = _centred(boxes[new])
-            born = _Rows.new(self._next_id, at, scores[new], self._now, self._unknown)
-            self._rows = self._rows.plus(born)
-            self._next_id += len(new)
+            seen = self._rows.boxes()[self._rows.seen_s == self._now]
+            new = new[(geometry.iou(boxes[new], seen) <= 0.5).all(axis=1)]
+            self._rows = self._rows.plus(self._born(_centred(boxes[new]), scores[new]))
+
+    def _born(self, at: Floats, scores: Floats) -> _Rows:
+        first, self._next_id = self._next_id, self._next_id + len(at)
+        return _Rows.new(first, at, scores, self._now, self._scatter, self._rush)
 
     def _prune(self, picture: tuple[int, int]) -> None:
         """Forget who has been away too long, or has walked out of the picture."""
@@ -239,25 +264,19 @@ class Tracker:
     def _tracks(self) -> tuple[Track, ...]:
         r = self._rows
         columns = (r.score, r.confirmed, r.seen_s == self._now, r.born_s, r.seen_s)
-        rows = zip(r.id.tolist(), r.boxes().tolist(), *(c.tolist() for c in columns), strict=True)
-        return tuple(Track(number, Box(*box), *rest) for number, box, *rest in rows)
+        boxes = map(Box, *r.boxes().T.tolist())
+        return tuple(map(Track, r.id.tolist(), boxes, *(column.tolist() for column in columns)))
 
 
-def _take(match: Ints, cost: Floats) -> None:
-    """Fill `match` with the cheapest finite pairs, each row and column at most once, cheapest first.
-
-    Pairs that are the best of both their row and their column are what a greedy pass would take next, so all
-    of them can be taken at once.
-    """
-    cost[match >= 0] = np.inf
-    cost[:, match[match >= 0]] = np.inf
-    rows = np.arange(len(cost))
-    while np.isfinite(cost).any():
-        best = cost.argmin(axis=1)
-        mutual = (cost.argmin(axis=0)[best] == rows) & np.isfinite(cost[rows, best])
-        match[mutual] = best[mutual]
-        cost[mutual] = np.inf
-        cost[:, best[mutual]] = np.inf
+def _take(rows: list[int], columns: list[int]) -> tuple[Ints, Ints]:
+    """Of pairs in the order of preference, each row and each column only once."""
+    taken: dict[int, int] = {}
+    used = set[int]()
+    for row, column in zip(rows, columns, strict=True):
+        if row not in taken and column not in used:
+            taken[row] = column
+            used.add(column)
+    return np.fromiter(taken.keys(), np.int64), np.fromiter(taken.values(), np.int64)
 
 
 def _centred(boxes: Floats) -> Floats:

@@ -42,6 +42,8 @@ def test_iou_is_symmetric_and_between_0_and_1(a: geometry.Floats, b: geometry.Fl
     there, back = geometry.iou(a, b), geometry.iou(b, a)
     assert there.shape == (len(a), len(b))
     assert np.allclose(there, back.T)
+    n = min(len(a), len(b))
+    assert np.allclose(np.diag(there), geometry.iou_of_pairs(a[:n], b[:n]))
     assert ((there >= 0) & (there <= 1 + 1e-9)).all()
 
 

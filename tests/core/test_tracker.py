@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.clothes import clothes
 from edge.core.tracker import Tracker, TrackerSettings
 from edge.core.values import Box, Detection, Frame, Track
 from tests.core.paths import FPS, HEIGHT, PIXELS, WIDTH, Path, box, frame, hidden, seen, stand, walk
@@ -103,14 +102,6 @@ def test_a_lost_person_is_not_taken_up_by_someone_in_other_clothes() -> None:
     for index in range(40):
         tracks = step(index, blue if index < 20 else red, there=index < 20 or index >= 30)
     assert [track.id for track in tracks if track.seen] == [2]
-
-
-def test_clothes_are_compared_above_and_below() -> None:
-    picture = PIXELS.copy()
-    picture[200:250, :, 2] = 200
-    upright, other = np.array([280.0, 200, 320, 300]), np.array([680.0, 150, 720, 250])
-    assert clothes(picture, upright) @ clothes(picture, upright) == pytest.approx(1)
-    assert clothes(picture, upright) @ clothes(picture, other) < 0.3
 
 
 def test_no_detections_no_tracks() -> None:

@@ -1,0 +1,183 @@
+"""The reference clips and what is true of them, for the benches. They are not part of the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.adapters.video import FileSource
+from edge.core.values import Anchor, Crossing, Dwell, Event, Frame, Line, Pixels, Point, Scene, Zone
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("EDGED_SHARED", ROOT / "../shared"))
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A recording, one line or zone in it, and its true events: (frame, kind) or dwells in seconds."""
+
+    id: str
+    path: Path
+    scene: Scene
+    events: tuple[tuple[int, str], ...]
+    dwells: tuple[float, ...]
+    tolerance: float
+    boxes: Path | None = None
+    detections: Path | None = None
+
+
+def load(path: Path) -> list[Clip]:
+    """The clips of a clips.json."""
+    return [_clip(row, path.parent) for row in json.loads(path.read_text())["clips"]]
+
+
+def _clip(row: dict[str, Any], folder: Path) -> Clip:
+    lines, zones, mot = [], [], row.get("mot", {})
+    if drawn := row.get("line"):
+        start, end, inside = (tuple(drawn[key]) for key in ("from", "to", "inside"))
+        lines.append(Line(row["id"], start, end, inside, Anchor(drawn.get("anchor", "foot"))))
+    if area := row.get("zone"):
+        corners = tuple(map(tuple, area["polygon"]))
+        zones.append(Zone(row["id"], corners, anchor=Anchor(area.get("anchor", "foot"))))
+    return Clip(
+        id=row["id"],
+        path=folder / row["file"],
+        scene=Scene(row["id"], tuple(lines), tuple(zones)),
+        events=tuple((event["frame"], event["kind"]) for event in row.get("events", ())),
+        dwells=tuple(row.get("dwell_s", ())),
+        tolerance=row.get("tolerance_s", row.get("tolerance_frames", 15)),
+        boxes=folder / mot["gt"] if "gt" in mot else None,
+        detections=folder / mot["det"] if "det" in mot else None,
+    )
+
+
+class _Zero:
+    def monotonic_s(self) -> float:
+        return 0.0
+
+    def wall_s(self) -> float:
+        return 0.0
+
+
+def frames(path: Path) -> Iterator[Frame]:
+    with closing(FileSource("clip", path, _Zero())) as source:
+        yield from source.frames()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A worse recording of the same scene: which frames are left, and what became of their pixels."""
+
+    name: str
+    keep: Callable[[int], bool] = lambda _: True
+    pixels: Callable[[Pixels], Pixels] = lambda pixels: pixels
+    mirrored: bool = False
+
+    def frames(self, path: Path) -> Iterator[Frame]:
+        for frame in frames(path):
+            if self.keep(frame.index):
+                yield replace(frame, pixels=self.pixels(frame.pixels))
+
+    def of(self, clip: Clip) -> Clip:
+        """The clip with its geometry as this variant shows it. A mirrored person still enters: `inside` is
+        mirrored too."""
+        if not self.mirrored:
+            return clip
+        lines = tuple(
+            replace(line, start=_mirror(line.start), end=_mirror(line.end), inside=_mirror(line.inside))
+            for line in clip.scene.lines
+        )
+        zones = tuple(replace(z, polygon=tuple(map(_mirror, z.polygon))) for z in clip.scene.zones)
+        return replace(clip, scene=replace(clip.scene, lines=lines, zones=zones))
+
+
+def _mirror(point: Point) -> Point:
+    return 1 - point[0], point[1]
+
+
+def _dropped(seed: int, share: float) -> Callable[[int], bool]:
+    generator = random.Random(seed)
+    gone = [generator.random() < share for _ in range(100_000)]
+    return lambda index: not gone[index]
+
+
+def _halved(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _recompressed(pixels: Pixels) -> Pixels:
+    _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 20])
+    return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)
+
+
+AS_IT_IS = Variant("as it is")
+DEGRADED = (
+    Variant("half the frames", keep=lambda index: index % 2 == 0),
+    Variant("10 % dropped, seed 1", keep=_dropped(1, 0.1)),
+    Variant("10 % dropped, seed 2", keep=_dropped(2, 0.1)),
+    Variant("mirrored", pixels=lambda p: np.ascontiguousarray(p[:, ::-1]), mirrored=True),
+    Variant("half the size", pixels=_halved),
+    Variant("30 % darker", pixels=lambda p: (p * 0.7).astype(np.uint8)),
+    Variant("JPEG quality 20", pixels=_recompressed),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in a clip, beside what is true."""
+
+    clip: str
+    variant: str
+    true: str
+    counted: str
+    missed: tuple[str, ...]
+    extra: tuple[str, ...]
+    of: int
+
+    @property
+    def exact(self) -> bool:
+        return not self.missed and not self.extra
+
+
+def judge(clip: Clip, variant: str, events: Sequence[Event]) -> Verdict:
+    """Each true event may be matched by one found event of its kind within the tolerance."""
+    if clip.scene.zones:
+        true: list[tuple[float, str]] = [(stay, "dwell") for stay in clip.dwells]
+        found = [(round(event.dwell_s, 1), "dwell") for event in events if isinstance(event, Dwell)]
+    else:
+        true = list(clip.events)
+        found = [(event.at.frame, event.kind.value) for event in events if isinstance(event, Crossing)]
+    missed, left = [], list(found)
+    for when, kind in true:
+        near = [one for one in left if one[1] == kind and abs(one[0] - when) <= clip.tolerance]
+        if near:
+            left.remove(min(near, key=lambda one: abs(one[0] - when)))
+        else:
+            missed.append((when, kind))
+    return Verdict(
+        clip.id,
+        variant,
+        _summary(true),
+        _summary(found),
+        tuple(map(_words, missed)),
+        tuple(map(_words, left)),
+        len(true),
+    )
+
+
+def _summary(events: Sequence[tuple[float, str]]) -> str:
+    kinds = [kind for _, kind in events]
+    return f"{len(kinds)} dwells" if "dwell" in kinds else f"{kinds.count('entry')}/{kinds.count('exit')}"
+
+
+def _words(event: tuple[float, str]) -> str:
+    return f"{event[1]} {event[0]:g}"
