@@ -49,6 +49,19 @@ test: setup test-tools lint ## lint, types and all tests that CI runs
 lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
+# The peers' libraries are large, so they have their own environment, made only for this.
+PEERS := $(VENV)/peers
+$(PEERS)/installed: .ci/requirements-peers.lock
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r .ci/requirements-peers.lock
+	@touch $@
+
+.PHONY: accuracy
+accuracy: setup $(PEERS)/installed ## every reference clip beside its truth, as it is and degraded; our tracker beside its peers
+	-@$(PY) -m tests.bench.accuracy --degraded
+	@$(PY) -m tests.bench.tracker
+	@$(PEERS)/bin/python -m tests.bench.peers
+
 format: setup ## rewrite the code the way ruff likes it
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
 
@@ -73,6 +86,7 @@ LOCK = $(UV) --quiet pip compile pyproject.toml --universal --python-version 3.1
 lock: $(UV) ## resolve the dependencies anew into .ci/*.lock, with hashes, for Python 3.10 to 3.13
 	@$(LOCK) --output-file .ci/requirements.lock
 	@$(LOCK) --extra dev --output-file .ci/requirements-dev.lock
+	@$(LOCK) --extra peers --output-file .ci/requirements-peers.lock
 
 # -- the appliance: packages, and a booted Debian to try them in
 

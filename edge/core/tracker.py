@@ -60,8 +60,8 @@ class TrackerSettings:
 
 @dataclass(slots=True)
 class _Rows:
-    """The live tracks, one row each. `at` is (cx, cy, w, h) in pixels and `speed` its change a second. Of both,
-    for centre and size, `spread` and `rush` are the variances and `drag` the covariance, in body heights."""
+    """The live tracks, one row each. `at` is (cx, cy, w, h) in pixels and `speed` its change a second. Of
+    both, for centre and size, `spread` and `rush` are variances, `drag` their covariance, in body heights."""
 
     id: Ints
     at: Floats
