@@ -90,7 +90,7 @@ def greeting(config: Config, options: Options) -> str:
     cameras = ", ".join(camera.id for camera in config.cameras)
     return (
         f"edged {__version__}: {config.site}/{config.device}, cameras {cameras}; "
-        f"privacy tier {config.privacy.tier}: no face is looked at, nothing about anyone is kept; "
+        f"privacy {config.privacy.statement}; "
         f"state in {options.state_dir}"
     )
 

@@ -15,18 +15,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from edge.core.values import Anchor, Line, Role, Scene, Zone
 from edge.ports import ConfigError
+from edge.privacy import Privacy
+from edge.section import Section as Section
 from edge.yamlpos import Document, Problem, in_order, parse, problems_of
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -52,14 +46,6 @@ def credential(path: Path) -> Path:
 
 
 SecretFile = Annotated[Path, AfterValidator(credential)]
-
-
-class Section(BaseModel):
-    """A mapping of the file: closed (an unknown key is an error) and frozen."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class Tls(Section):
@@ -101,40 +87,6 @@ class Mqtt(Section):
     def _login(self) -> Mqtt:
         if self.password_file and not self.username:
             raise ValueError("password_file needs a username beside it")
-        return self
-
-
-class Legal(Section):
-    """Who answers for the face hashes of tier `visit`, and on what ground."""
-
-    controller: str = Field(min_length=1, max_length=200)
-    """The organisation that decides why and how."""
-    contact: str = Field(min_length=1, max_length=200)
-    """Where people turn with their rights."""
-    purpose: str = Field(min_length=1, max_length=200)
-    """What the visits are measured for."""
-    basis: str = Field(min_length=1, max_length=200)
-    """The legal basis, such as consent."""
-    notice_id: str = Field(min_length=1, max_length=64)
-    """The notice that hangs at the door."""
-    assessment_id: str = Field(min_length=1, max_length=64)
-    """The impact assessment that was made."""
-    jurisdiction: str = Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")
-    """Country, or country-region, such as EU or US-CA. Quote NO."""
-
-
-class Privacy(Section):
-    """What may be known about people."""
-
-    tier: Literal["count", "visit", "member"] = "count"
-    """count: no face is ever looked at. visit: a keyed face hash links entry and exit, and dies."""
-    legal: Legal | None = None
-    """Needed by the tiers visit and member."""
-
-    @model_validator(mode="after")
-    def _available(self) -> Privacy:
-        if self.tier != "count":
-            raise ValueError(f"tier {self.tier} is not available in this version: use count")
         return self
 
 
@@ -217,6 +169,8 @@ class Camera(Section):
     """Counting lines."""
     zones: tuple[ZoneSection, ...] = Field(default=(), max_length=16)
     """Zones."""
+    group: Id = "main"
+    """Tier visit: cameras of one group share keys, so that an entry at one can end at another."""
     ignore: tuple[Polygon, ...] = Field(default=(), max_length=16)
     """Polygons that are blacked out before anything looks."""
 

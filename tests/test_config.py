@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from edge import config as cfg
 from edge.core.values import Anchor, Role
+from edge.privacy import Legal, Privacy, Visits
 
 ROOT = Path(__file__).parent.parent
 SMALLEST: dict[str, Any] = {
@@ -85,6 +86,9 @@ def test_the_commented_file_shows_every_key() -> None:
         cfg.Camera,
         cfg.LineSection,
         cfg.ZoneSection,
+        Privacy,
+        Legal,
+        Visits,
     ]
     for section in sections:
         for name, info in section.model_fields.items():

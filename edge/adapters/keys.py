@@ -154,7 +154,7 @@ def refuse_plain_swap(root: Path = Path("/")) -> None:
             "keep face hashes out of",
             f"the swap on {', '.join(plain)}",
             "it is neither zram nor encrypted",
-            "swapoff it, use zram, or set privacy.plain_swap: true if you accept the risk",
+            "swapoff it, use zram, or set privacy.visits.plain_swap: true if you accept the risk",
         )
 
 

@@ -30,7 +30,8 @@ def summary(config: Config) -> str:
     lines = [
         f"topics   edged/v1/{config.site}/{config.device}/…",
         f"broker   {config.mqtt.host}:{config.mqtt.port} ({'TLS' if config.mqtt.tls else 'not encrypted'})",
-        f"privacy  tier {config.privacy.tier}: no face is looked at, nothing about anyone is kept",
+        f"privacy  {config.privacy.statement}",
+        *(f"warning  {risk}" for risk in config.privacy.warnings),
     ]
     for camera in config.cameras:
         things = [f"line {line.id}" for line in camera.lines]
