@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from edge import __version__
@@ -33,6 +34,9 @@ from edge.pipeline import Pipeline
 from edge.ports import AdapterError, Clock, Source
 from edge.recorder import Recorder
 from edge.status import Status
+
+if TYPE_CHECKING:
+    from edge.tier_visit import VisitTier
 
 log = logging.getLogger(__name__)
 
@@ -59,24 +63,39 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         models = tflite.models_dir()
         detector = Timed(tflite.PersonDetector(models, config.detector.model, config.detector.threads), clock)
         outbox = stack.enter_context(closing(open_outbox(options.state_dir)))
+        tier = open_visit_tier(config, options, notifier, clock)
         contract = contract_of(config, options.file)
         zone = ZoneInfo(config.timezone) if config.timezone else system_zone()
         recorder = Recorder(contract, outbox, zone, outbox.books, outbox.floor, KernelSync())
         digests = {config.detector.model: tflite.manifest(models)[config.detector.model].sha256}
-        outbox.post(contract.manifest(config.privacy.tier, digests))
+        digests |= tier.models if tier else {}
+        outbox.post(contract.manifest(config.privacy.tier, digests, config.privacy.key_life_s))
         recorder.discover(enabled=config.mqtt.home_assistant)
         cameras = {
             camera.id: Camera(
                 camera.id,
                 partial(source_of, camera, options.file.parent, clock),
-                Pipeline(camera.to_scene(), detector),
+                Pipeline(camera.to_scene(), detector, tier.faces(camera.group) if tier else None),
             )
             for camera in config.cameras
         }
         log.info("%s", greeting(config, options), extra={"EDGED_EVENT": "started"})
         tell = partial(tell_status, notifier, StatusFile(options.runtime_dir))
-        daemon = Daemon(cameras, recorder, outbox, clock, notifier, Board(clock, detector), stop, tell)
+        board = Board(clock, detector)
+        chore = partial(tier.chore, recorder.release) if tier else lambda at: None
+        daemon = Daemon(cameras, recorder, outbox, clock, notifier, board, stop, tell, chore)
         return daemon.run(publisher_of(config.mqtt, outbox, contract, printing=options.printing))
+
+
+def open_visit_tier(config: Config, options: Options, notifier: Notifier, clock: Clock) -> VisitTier | None:
+    """The face models and all that goes with them; in tier `count` not even their code is imported."""
+    if config.privacy.tier != "visit":
+        return None
+    from edge import tier_visit
+
+    tier = tier_visit.open_tier(config, options.runtime_dir, notifier.keep, clock.monotonic_s())
+    signal.signal(signal.SIGUSR1, lambda *_: tier.forget_requested.set())
+    return tier
 
 
 def tell_status(notifier: Notifier, file: StatusFile, status: Status) -> None:
@@ -107,7 +126,9 @@ def open_outbox(state_dir: Path) -> Outbox:
 def contract_of(config: Config, file: Path) -> Contract:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     device = Device(config.site, config.device, secrets.token_hex(4), __version__, digest)
-    return Contract(device, {camera.id: scopes_of(camera) for camera in config.cameras})
+    linked = config.cameras if config.privacy.tier == "visit" else ()
+    groups = frozenset(camera.group for camera in linked)
+    return Contract(device, {camera.id: scopes_of(camera) for camera in config.cameras}, groups)
 
 
 def scopes_of(camera: cfg.Camera) -> Scopes:

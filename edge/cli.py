@@ -21,6 +21,7 @@ COMMANDS = {
     "contract": "what may leave the device, to the last field",
     "simulate": "any number of devices without cameras, to try a central system",
     "listen": "a reference subscriber: checks, shows and stores what devices publish",
+    "forget": "destroy all keys of face hashes on this device, now (tier visit)",
     "check": "say at once all that is wrong with a config file",
     "status": "what the running daemon says of itself",
     "apply": "put a config into force: check it, and open in the sandbox what it needs",

@@ -77,7 +77,8 @@ class Camera:
 
 
 class Daemon:
-    """The threads of a running device. `stop` is set by signals; `vitals` measures the board."""
+    """The threads of a running device. `stop` is set by signals; `vitals` measures the board; `chore` is done
+    by the pipeline's thread after every frame, and while none comes."""
 
     def __init__(
         self,
@@ -89,10 +90,11 @@ class Daemon:
         vitals: Callable[[Mapping[str, CameraVitals]], Vitals],
         stop: threading.Event,
         tell: Callable[[Status], None],
+        chore: Callable[[Moment], None] = lambda at: None,
     ) -> None:
         self._cameras, self._recorder, self._outbox = cameras, recorder, outbox
         self._clock, self._notifier, self._vitals, self._stop = clock, notifier, vitals, stop
-        self._tell = tell
+        self._tell, self._chore = tell, chore
         self._stop_publisher = threading.Event()
         self._slots = LatestSlots()
         self._captures: list[Worker] = []
@@ -148,6 +150,7 @@ class Daemon:
                 break
             else:
                 self._recorder.tick(self._now())
+            self._chore(self._now())
             self._report()
             beat()
         for camera in self._cameras.values():

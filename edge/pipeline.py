@@ -5,23 +5,37 @@ Pure of threads and clocks: the daemon and `edged count` run this same code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from edge.core.counting import Counter
 from edge.core.tracker import Tracker
-from edge.core.values import Event, Frame, Moment, Pixels, Point, Scene, Track
+from edge.core.values import Detection, Event, Frame, Moment, Pixels, Point, Scene, Track
 from edge.core.views import Gaze
 from edge.ports import Detector
 
 
-class Pipeline:
-    """One camera's state. `tracks` are those of the latest frame, for explanations on the device."""
+class FaceStage(Protocol):
+    """What tier `visit` adds; see edge.faces."""
 
-    def __init__(self, scene: Scene, detector: Detector) -> None:
-        self._scene, self._detector = scene, detector
+    def people(self, frame: Frame, detections: Sequence[Detection]) -> tuple[Detection, ...]: ...
+
+    def follow(self, frame: Frame, tracks: Sequence[Track], events: Iterable[Event]) -> None: ...
+
+    def close(self, events: Iterable[Event]) -> None: ...
+
+
+class Pipeline:
+    """One camera's state. `tracks` are those of the latest frame, for explanations on the device.
+
+    Without `faces` no face is ever looked at.
+    """
+
+    def __init__(self, scene: Scene, detector: Detector, faces: FaceStage | None = None) -> None:
+        self._scene, self._detector, self._faces = scene, detector, faces
         self._gaze = Gaze(scene.lines, scene.zones)
         self._tracker = Tracker()
         self._counter = Counter(scene.camera, scene.lines, scene.zones)
@@ -30,12 +44,20 @@ class Pipeline:
     def step(self, frame: Frame) -> list[Event]:
         blackout(frame.pixels, self._scene.ignore)
         detections = self._gaze.look(frame, self._detector.detect)
+        if self._faces:
+            detections = self._faces.people(frame, detections)
         self.tracks = self._tracker.update(detections, frame)
-        return self._counter.update(self.tracks, frame)
+        events = self._counter.update(self.tracks, frame)
+        if self._faces:
+            self._faces.follow(frame, self.tracks, events)
+        return events
 
     def close(self, at: Moment) -> list[Event]:
         """The events of a planned end: every visit that is still going on ends as `shutdown`."""
-        return self._counter.close(at)
+        events = self._counter.close(at)
+        if self._faces:
+            self._faces.close(events)
+        return events
 
 
 def blackout(pixels: Pixels, polygons: Sequence[Sequence[Point]]) -> None:

@@ -35,7 +35,7 @@ def backwards(count: int) -> list[int]:
 
 def opened(path: Path | None, ring: KeyRing | None = None, now_s: float = 0.0, fine: bool = True) -> Visitors:
     return Visitors(
-        ring or open_ring({}, "door"),
+        ring or open_ring({}, "door", lambda name, fd: None),
         lambda key_of: FaceStore(path, key_of, SCHEME.bits // 64),
         SCHEME,
         RULES,
@@ -101,7 +101,7 @@ def test_ten_visits_are_released_together_in_buckets() -> None:
 
 
 def test_visits_go_on_after_a_restart_under_systemd_s_store(tmp_path: Path) -> None:
-    ring = open_ring({}, "door")
+    ring = open_ring({}, "door", lambda name, fd: None)
     before = opened(tmp_path / "visits.db", ring)
     before.entered(Passer(ANNA, 100))
     before._store.close()  # type: ignore[attr-defined]
@@ -157,7 +157,7 @@ def test_a_store_that_fails_is_told_and_worked_without(caplog: pytest.LogCapture
             raise AdapterError("write to the store of open visits", "visits.db", "disk full")
 
     visitors = Visitors(
-        open_ring({}, "door"),
+        open_ring({}, "door", lambda name, fd: None),
         lambda key_of: Full(None, key_of, 8),
         SCHEME,
         RULES,
@@ -189,7 +189,7 @@ def test_codes_that_were_made_are_wiped_before_the_call_returns(monkeypatch: pyt
 
 def test_nothing_about_anyone_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    ring = open_ring({}, "door")
+    ring = open_ring({}, "door", lambda name, fd: None)
     visitors = opened(tmp_path / "visits.db", ring)
     passer = Passer(ANNA, 1.5)
     visitors.entered(passer)

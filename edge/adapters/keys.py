@@ -11,15 +11,14 @@ The page: a header (magic, next epoch), then SLOTS slots of (epoch, born_s, seed
 
 from __future__ import annotations
 
-import array
+import contextlib
 import ctypes
 import fcntl
 import mmap
 import os
 import resource
-import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,32 +123,37 @@ class KeyRing:
                 self._page[at : at + SLOT_BYTES] = bytes(SLOT_BYTES)
 
 
-def open_ring(environ: Mapping[str, str], group: str) -> KeyRing:
-    """The camera group's ring that systemd kept for us, else a new one that it is asked to keep."""
+def open_ring(
+    environ: Mapping[str, str], group: str, keep: Callable[[str, int], None], keep_s: float = 7200.0
+) -> KeyRing:
+    """The camera group's ring that systemd kept for us, else a new one that `keep(name, fd)` hands to it."""
     name = f"{NAME}-{group}"
     for fd in _passed(environ, name):
         if _is_ours(fd):
-            return KeyRing(fd)
+            return KeyRing(fd, keep_s=keep_s)
         os.close(fd)
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, PAGE)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-    if "NOTIFY_SOCKET" in environ:
-        _ask_to_keep(environ["NOTIFY_SOCKET"], name, fd)
-    return KeyRing(fd)
+    keep(name, fd)
+    return KeyRing(fd, keep_s=keep_s)
 
 
 def refuse_core_dumps() -> None:
     """No core file, no attaching by the same user: memory may hold codes and keys."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, ValueError):  # in the sandbox LimitCORE= has done it already
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         raise AdapterError("refuse core dumps of", "this process", os.strerror(ctypes.get_errno()))
 
 
 def refuse_plain_swap(root: Path = Path("/")) -> None:
-    """AdapterError if memory can be written to a swap that is neither zram nor encrypted."""
+    """AdapterError if memory can be written to a swap that is neither zram nor encrypted.
+
+    The unit's MemorySwapMax=0 keeps this process out of any swap.
+    """
     plain = [name for name in _swaps(root) if not _swap_forgets(name, root)]
-    if plain:
+    if plain and not _kept_out_of_swap(root):
         raise AdapterError(
             "keep face hashes out of",
             f"the swap on {', '.join(plain)}",
@@ -177,18 +181,6 @@ def _is_ours(fd: int) -> bool:
     return sealed and os.fstat(fd).st_size == PAGE and os.pread(fd, len(MAGIC), 0) == MAGIC
 
 
-def _ask_to_keep(address: str, name: str, fd: int) -> None:
-    """FDSTORE=1 of sd_notify(3): systemd keeps a duplicate and passes it to the next start."""
-    path = "\0" + address[1:] if address.startswith("@") else address
-    message = f"FDSTORE=1\nFDNAME={name}".encode()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        try:
-            out.connect(path)
-            out.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
-        except OSError as error:
-            raise AdapterError("hand the keys' memory to", "systemd", str(error)) from error
-
-
 def _lock(view: memoryview) -> None:
     address = ctypes.addressof(ctypes.c_char.from_buffer(view))
     if libc.mlock(ctypes.c_void_p(address), ctypes.c_size_t(len(view))):
@@ -206,6 +198,17 @@ def _fill_with_randomness(view: memoryview) -> None:
 def _swaps(root: Path) -> list[str]:
     lines = (root / "proc/swaps").read_text().splitlines()[1:]
     return [line.split()[0] for line in lines]
+
+
+def _kept_out_of_swap(root: Path) -> bool:
+    """Whether our control group, or one above it, forbids swapping (cgroup v2)."""
+    try:
+        (group,) = [line[3:] for line in (root / "proc/self/cgroup").read_text().split() if line[:3] == "0::"]
+        ours = root / "sys/fs/cgroup" / group.strip("/")
+        limits = [place / "memory.swap.max" for place in (ours, *ours.parents)]
+        return any(limit.exists() and limit.read_text().strip() == "0" for limit in limits)
+    except (OSError, ValueError):
+        return False
 
 
 def _swap_forgets(name: str, root: Path) -> bool:

@@ -6,6 +6,7 @@ Works without systemd: nothing is notified. The protocol is a datagram to the so
 
 from __future__ import annotations
 
+import array
 import logging
 import os
 import socket
@@ -34,6 +35,15 @@ class Notifier:
                 self._socket.sendto(text.encode(), self._address)
             except OSError:
                 logging.getLogger(__name__).debug("the service manager does not listen", exc_info=True)
+
+    def keep(self, name: str, fd: int) -> None:
+        """Have the manager keep a descriptor over a restart (FDSTORE=1); it comes back in $LISTEN_FDS."""
+        if self._address:
+            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+            try:
+                self._socket.sendmsg([f"FDSTORE=1\nFDNAME={name}".encode()], passed, 0, self._address)
+            except OSError:
+                logging.getLogger(__name__).warning("the service manager does not keep our %s", name)
 
     def status(self, text: str) -> None:
         """The one line that `systemctl status` shows; sent only when it changes."""

@@ -141,7 +141,8 @@ def _orthonormalise(block: NDArray[np.float64]) -> None:
 def fuse(samples: Floats, mean: Floats) -> Floats:
     """One unit template (dimensions,) from a track's embeddings (n, dimensions), n >= 1, any lengths.
 
-    `mean` is the model's mean unit embedding: without it all faces share a direction, and bits are wasted.
+    `mean` is what all faces share, a direction that wastes bits. Estimated from few people it carries their
+    faces and costs accuracy: then zeros are better.
     Raises ValueError if the samples cancel out or are not numbers.
     """
     unit = samples / np.linalg.norm(samples, axis=1, keepdims=True)

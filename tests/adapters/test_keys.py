@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,18 @@ NOBODY = frozenset[int]()
 NOWHERE: dict[str, str] = {}
 
 
+def a_ring() -> KeyRing:
+    """A ring without a service manager."""
+    return open_ring(NOWHERE, "door", lambda name, fd: None)
+
+
 def seed_of(ring: KeyRing, epoch: int) -> bytes:
     with ring.seed(epoch) as seed:
         return bytes(seed)
 
 
 def test_the_first_step_makes_a_key() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     assert ring.rotate(0, NOBODY) == keys.Rotation(born=1, destroyed=())
     assert ring.live() == (1,)
     assert len(set(seed_of(ring, 1))) > 8
@@ -39,7 +45,7 @@ def test_the_first_step_makes_a_key() -> None:
 def test_seeds_are_fresh_each_time_and_owe_nothing_to_the_clock_or_the_device() -> None:
     seeds = set()
     for _ in range(20):
-        ring = open_ring(NOWHERE, "door")
+        ring = a_ring()
         ring.rotate(0, NOBODY)
         seeds.add(seed_of(ring, 1))
         ring.close()
@@ -47,7 +53,7 @@ def test_seeds_are_fresh_each_time_and_owe_nothing_to_the_clock_or_the_device() 
 
 
 def test_a_key_nobody_needs_dies_with_its_epoch() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     ring.rotate(0, NOBODY)
     assert ring.rotate(HOUR - 1, NOBODY) == keys.Rotation(born=None, destroyed=())
     assert ring.rotate(HOUR, NOBODY) == keys.Rotation(born=2, destroyed=(1,))
@@ -55,7 +61,7 @@ def test_a_key_nobody_needs_dies_with_its_epoch() -> None:
 
 
 def test_a_key_that_a_visit_needs_lives_on_but_never_longer_than_three_hours() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     needed = frozenset({1})
     ring.rotate(0, needed)
     assert ring.rotate(HOUR, needed).destroyed == ()
@@ -65,7 +71,7 @@ def test_a_key_that_a_visit_needs_lives_on_but_never_longer_than_three_hours() -
 
 
 def test_a_key_goes_as_soon_as_its_last_visit_is_closed() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     ring.rotate(0, NOBODY)
     assert ring.rotate(HOUR, frozenset({1})).destroyed == ()
     assert ring.rotate(HOUR + 60, NOBODY) == keys.Rotation(born=None, destroyed=(1,))
@@ -77,7 +83,7 @@ def test_a_key_goes_as_soon_as_its_last_visit_is_closed() -> None:
 def test_however_time_jumps_no_more_than_four_keys_live_and_none_for_more_than_three_hours(
     steps: list[tuple[float, bool]],
 ) -> None:
-    ring, now_s, born_s = open_ring(NOWHERE, "door"), 0.0, dict[int, float]()
+    ring, now_s, born_s = a_ring(), 0.0, dict[int, float]()
     for wait_s, all_needed in steps:
         now_s += wait_s
         rotation = ring.rotate(now_s, frozenset(born_s) if all_needed else NOBODY)
@@ -90,7 +96,7 @@ def test_however_time_jumps_no_more_than_four_keys_live_and_none_for_more_than_t
 
 
 def test_destroying_overwrites_the_seed_in_the_memory_that_everyone_shares() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     ring.rotate(0, NOBODY)
     secret, other_holder = seed_of(ring, 1), os.dup(ring._fd)
     assert secret in os.pread(other_holder, keys.PAGE, 0)
@@ -103,7 +109,7 @@ def test_destroying_overwrites_the_seed_in_the_memory_that_everyone_shares() -> 
 
 
 def test_after_destruction_epochs_are_not_used_again() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     ring.rotate(0, NOBODY)
     ring.destroy_all()
     assert ring.rotate(1, NOBODY).born == 2
@@ -119,7 +125,7 @@ def test_more_live_keys_than_slots_cannot_be_configured() -> None:
 
 
 def test_the_page_is_locked_and_left_out_of_dumps() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     smaps = Path("/proc/self/smaps").read_text()
     (page,) = re.findall(r"memfd:edged-keys-door.*?VmFlags: ([^\n]+)", smaps, re.DOTALL)
     assert {"lo", "dd", "sh"} <= set(page.split())
@@ -127,14 +133,14 @@ def test_the_page_is_locked_and_left_out_of_dumps() -> None:
 
 
 def test_the_memory_cannot_be_cut_short_by_another_holder() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     with pytest.raises(PermissionError):
         os.ftruncate(ring._fd, 0)
     ring.close()
 
 
 def test_a_ring_never_shows_a_seed() -> None:
-    ring = open_ring(NOWHERE, "door")
+    ring = a_ring()
     ring.rotate(0, NOBODY)
     assert repr(ring) == "KeyRing(1 live)"
     ring.close()
@@ -161,7 +167,8 @@ class Manager:
 CHILD = """
 import os, signal, sys
 from edge.adapters.keys import open_ring
-ring = open_ring(os.environ, "door")
+from edge.adapters.systemd import Notifier
+ring = open_ring(os.environ, "door", Notifier().keep)
 rotation = ring.rotate(float(sys.argv[1]), frozenset(ring.live()))
 print(rotation.born, ring.live(), bytes(ring.seed(ring.live()[-1])).hex(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -219,9 +226,8 @@ def test_a_descriptor_under_another_name_is_left_alone(tmp_path: Path) -> None:
     manager.close()
 
 
-def test_a_manager_that_is_not_there_is_an_error_with_its_cause(tmp_path: Path) -> None:
-    with pytest.raises(AdapterError, match=r"cannot hand the keys' memory to systemd: .*No such file"):
-        open_ring({"NOTIFY_SOCKET": str(tmp_path / "nobody")}, "door")
+def test_without_a_manager_that_listens_the_keys_live_as_long_as_the_process(tmp_path: Path) -> None:
+    assert start(str(tmp_path / "nobody"), now_s=10)[0] == "1"
 
 
 def test_a_hardened_process_leaves_no_core() -> None:
@@ -262,6 +268,18 @@ def test_a_plain_partition_is_refused_with_its_name_and_the_way_out(tmp_path: Pa
     root = fake_root(tmp_path, "/dev/zram0", "/dev/mmcblk0p3")
     block(root, "class/block/mmcblk0p3")
     with pytest.raises(AdapterError, match=r"the swap on /dev/mmcblk0p3: .*zram.*plain_swap"):
+        refuse_plain_swap(root)
+
+
+@pytest.mark.parametrize(("limit", "fine"), [("0", True), ("max", False)])
+def test_a_unit_that_may_not_swap_is_fine_on_any_swap(tmp_path: Path, limit: str, fine: bool) -> None:
+    root = fake_root(tmp_path, "/dev/sda2")
+    (root / "proc/self").mkdir()
+    (root / "proc/self/cgroup").write_text("12:cpu:/\n0::/system.slice/edged.service\n")
+    unit = root / "sys/fs/cgroup/system.slice/edged.service"
+    unit.mkdir(parents=True)
+    (unit / "memory.swap.max").write_text(f"{limit}\n")
+    with nullcontext() if fine else pytest.raises(AdapterError, match="/dev/sda2"):
         refuse_plain_swap(root)
 
 

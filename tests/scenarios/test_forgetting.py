@@ -35,7 +35,7 @@ def tell(buffer):
     os.write(1, memoryview(buffer).cast("B"))
 
 rng = np.random.default_rng(5)
-ring = open_ring({}, "door")
+ring = open_ring({}, "door", lambda name, fd: None)
 store = lambda key_of: FaceStore(Path(sys.argv[1]) / "visits.db", key_of, 8)
 visitors = Visitors(ring, store, SCHEME, VisitRules(150, open_max=64), ReleaseRules(), list, 0.0)
 crowd = people(rng, int(sys.argv[2]))

@@ -1,0 +1,162 @@
+"""Tier `visit` as the world sees it: a real clip of real portraits, the real daemon, the real `edged forget`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from edge.adapters import tflite
+from edge.core.values import Kind, Pixels
+from tests.bench.visits import FPS, HEIGHT, WALK_S, WIDTH, Walk, picture
+from tests.test_privacy import LEGAL
+
+ROOT = Path(__file__).parents[2]
+PORTRAITS = ROOT / "tests/data/portraits"
+STREET = ROOT / "tests/data/vtest.mp4"
+DOOR = {"id": "door", "from": [0.5, 0.0], "to": [0.5, 1.0], "inside": [1.0, 0.5], "anchor": "centre"}
+DWELL_S = 9.0
+PICTURE_MAGICS = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n", b"RIFF", b"ftyp", b"TFL3")
+
+
+def head(name: str) -> Pixels:
+    """The head of a portrait, cut to the proportions in which walks are drawn."""
+    photo = np.asarray(cv2.imread(str(PORTRAITS / name)), np.uint8)
+    finder = tflite.FaceDetector(tflite.models_dir(), "face-yunet-640")
+    face = max(finder.detect(photo), key=lambda one: one.box.height).box
+    (x, y), half = face.centre, 0.62 * face.height
+    rows = slice(max(0, int(y - half)), int(y + half))
+    columns = slice(max(0, int(x - half * 92 / 112)), int(x + half * 92 / 112))
+    return photo[rows, columns]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people come in; one of them leaves after nine seconds, the other is not seen again."""
+    walks = [
+        Walk("obama", Kind.ENTRY, 0.5, 0.3, [head("obama_2009.jpg"), head("obama_2010.jpg")]),
+        Walk("hopper", Kind.ENTRY, 2.5, 0.72, [head("hopper.jpg")]),
+        Walk("obama", Kind.EXIT, 0.5 + DWELL_S, 0.3, [head("obama_2012.jpg"), head("obama_2010.jpg")]),
+    ]
+    rng, wall = np.random.default_rng(1), np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+    path = tmp_path_factory.mktemp("clip") / "portraits.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
+    for now_s in np.arange(0, DWELL_S + WALK_S + 5, 1 / FPS):
+        writer.write(picture(walks, float(now_s), wall, rng))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield Path(directory)
+
+
+def config(folder: Path, source: Path, **visits: Any) -> Path:
+    privacy = {"tier": "visit", "legal": LEGAL, "visits": visits}
+    camera = {"id": "yard", "source": f"file:{source}", "lines": [DOOR], "group": "doors"}
+    settings = {"site": "demo", "device": "box", "mqtt": {"host": "127.0.0.1"}, "privacy": privacy}
+    path = folder / "edged.yaml"
+    path.write_text(yaml.safe_dump({**settings, "cameras": [camera]}))
+    return path
+
+
+def start(folder: Path, path: Path, runtime: Path) -> subprocess.Popen[str]:
+    arguments = ["--config", str(path), "--state-dir", str(folder / "state")]
+    command = [sys.executable, "-m", "edge", "run", "--print", *arguments]
+    environ = {"PATH": "/usr/bin:/bin", "RUNTIME_DIRECTORY": str(runtime), "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=pipe, stderr=pipe, text=True)
+
+
+def forget(runtime: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge", "forget", "--runtime-dir", str(runtime)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def events(printed: str, kind: str) -> list[dict[str, Any]]:
+    lines = (line.split(" ", 1) for line in printed.splitlines())
+    return [json.loads(payload) for topic, payload in lines if topic.endswith(f"/event/doors/{kind}")]
+
+
+@pytest.mark.slow
+def test_one_visit_is_published_and_the_other_person_is_nobody(
+    tmp_path: Path, clip: Path, runtime: Path
+) -> None:
+    daemon = start(tmp_path, config(tmp_path, clip, release="fine"), runtime)
+    printed, journal = daemon.communicate(timeout=120)
+    assert daemon.returncode == 0, journal
+    (visit,) = events(printed, "visit")
+    assert visit["data"]["dwell_s"] == pytest.approx(DWELL_S, abs=1)
+    assert set(visit["data"]) == {"dwell_s", "quality"}
+    assert printed.count('"type":"edged.entry.v1"') == 2
+    assert "privacy tier visit: faces at the lines are hashed" in journal
+    assert "Example Shops Ltd" in journal
+    assert "fine release: each visit is published at once" in journal
+
+
+@pytest.mark.slow
+def test_by_default_a_single_visit_is_held_back_and_nothing_of_it_is_on_the_disk(
+    tmp_path: Path, clip: Path, runtime: Path
+) -> None:
+    daemon = start(tmp_path, config(tmp_path, clip), runtime)
+    printed, journal = daemon.communicate(timeout=120)
+    assert daemon.returncode == 0, journal
+    assert events(printed, "visit") == []
+    assert printed.count('"type":"edged.exit.v1"') == 1
+    on_disk = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert on_disk
+    assert not [magic for magic in PICTURE_MAGICS if magic in on_disk]
+    assert all(path.name.startswith("outbox.") for path in (tmp_path / "state").iterdir())
+
+
+def test_a_technician_has_everyone_forgotten_while_the_daemon_runs(tmp_path: Path, runtime: Path) -> None:
+    daemon = start(tmp_path, config(tmp_path, STREET), runtime)
+    wait_for(runtime / "visits-doors.db")
+    done = forget(runtime)
+    daemon.kill()
+    _, journal = daemon.communicate(timeout=30)
+    assert (done.returncode, done.stderr) == (0, ""), journal
+    assert done.stdout == "1 keys destroyed, 0 open visits forgotten\n"
+    assert "forgotten on request: 1 keys destroyed, 0 visits unfinished" in journal
+
+
+def test_a_second_daemon_in_the_same_place_is_refused(tmp_path: Path, runtime: Path) -> None:
+    path = config(tmp_path, STREET)
+    first = start(tmp_path, path, runtime)
+    wait_for(runtime / "visits-doors.db")
+    other = tmp_path / "other"
+    other.mkdir()
+    second = start(other, path, runtime)
+    _, said = second.communicate(timeout=60)
+    first.kill()
+    first.communicate(timeout=30)
+    assert second.returncode == 2
+    assert "another edged runs there" in said
+
+
+def test_without_a_daemon_forgetting_removes_what_is_left(runtime: Path) -> None:
+    for name in ("visits-doors.db", "visits-doors.db-journal", "status.json"):
+        (runtime / name).write_text("left")
+    done = forget(runtime)
+    assert done.returncode == 0
+    assert done.stdout == "no daemon of tier visit runs here, so there are no keys; 2 files removed\n"
+    assert [path.name for path in runtime.iterdir()] == ["status.json"]
+
+
+def wait_for(path: Path) -> None:
+    deadline_s = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline_s, f"{path.name} did not appear"
+        time.sleep(0.05)
