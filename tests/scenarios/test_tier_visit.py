@@ -1,4 +1,4 @@
-"""Tier `visit` as the world sees it: a real clip of real portraits, the real daemon, the real `edged forget`."""
+"""Tier `visit` as the world sees it: real portraits in a clip, the real daemon, the real `edged forget`."""
 
 from __future__ import annotations
 
