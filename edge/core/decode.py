@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,13 +35,6 @@ class Tensor:
         """The channels of some cells, counted row by row, as real numbers (cells, channels)."""
         q = self.q.reshape(-1, self.q.shape[-1])[cells]
         return (q.astype(np.float32) - self.zero_point) * self.scale
-
-    def exponential(self, cells: NDArray[np.intp]) -> Floats:
-        """`exp` of what `at` gives, from a table of the 256 values that there are."""
-        table = np.exp((np.arange(256, dtype=np.float32) - 128 - self.zero_point) * self.scale)
-        q = self.q.reshape(-1, self.q.shape[-1])[cells].view(np.uint8)
-        found: Floats = table[q ^ 0x80]
-        return found
 
     def least(self, value: float) -> int:
         """The smallest q whose real value is at least `value`; 128 when none is."""
@@ -77,21 +71,25 @@ def nanodet(scores: Sequence[Tensor], distances: Sequence[Tensor], floor: float)
     distances from the cell's centre to left, top, right and bottom in strides (Li et al., "Generalized Focal
     Loss", 2020).
     """
-    levels = []
-    for stride, score, distance in zip(STRIDES, scores, distances, strict=True):
-        cells = np.flatnonzero(score.q >= score.least(floor))
-        y, x = np.divmod(cells, score.q.shape[1])
-        centres = np.stack([x, y, x, y], axis=1).astype(np.float32) + np.float32(0.5)
-        levels.append((centres, distance.exponential(cells), np.full(len(cells), stride), score.at(cells)))
-    centres, weights, strides, found = (np.concatenate(parts) for parts in zip(*levels, strict=True))
-    reach = _mean(weights) * OUTWARD
-    return (centres + reach) * strides[:, None].astype(np.float32), found[:, 0]
+    cells = [np.flatnonzero(score.q >= score.least(floor)) for score in scores]
+    logits = np.concatenate([one.at(where) for one, where in zip(distances, cells, strict=True)])
+    found = np.concatenate([one.at(where)[:, 0] for one, where in zip(scores, cells, strict=True)])
+    centres, strides = _centres(cells, [score.q.shape[1] for score in scores])
+    return (centres + _mean(logits) * OUTWARD) * strides, found
 
 
-def _mean(weights: Floats) -> Floats:
+def _centres(cells: Sequence[NDArray[np.intp]], columns: Sequence[int]) -> tuple[Floats, Floats]:
+    """Of every cell x, y, x, y in strides (n, 4), and the stride (n, 1)."""
+    counts = [len(where) for where in cells]
+    y, x = np.divmod(np.concatenate(cells), np.repeat(columns, counts))
+    centres = np.stack([x, y, x, y], axis=1).astype(np.float32) + np.float32(0.5)
+    return centres, np.repeat(np.array(STRIDES, np.float32), counts)[:, None]
+
+
+def _mean(logits: Floats) -> Floats:
     """The mean of each of the four distributions over 0, 1, 2 ... strides: (n, 4 * bins) -> (n, 4)."""
-    parts = weights.reshape(-1, 4, weights.shape[1] // 4)
-    mean: Floats = parts @ np.arange(parts.shape[2], dtype=np.float32) / parts.sum(axis=2)
+    weights = np.exp(logits).reshape(-1, 4, logits.shape[1] // 4)  # int8 logits are too small to overflow
+    mean: Floats = weights @ np.arange(weights.shape[2], dtype=np.float32) / weights.sum(axis=2)
     return mean
 
 
@@ -125,27 +123,11 @@ def yunet(
 
 
 def suppress(boxes: Floats, scores: Floats, iou_max: float) -> NDArray[np.intp]:
-    """Rows to keep, best first: greedy non-maximum suppression. Equal scores keep their order."""
-    order = np.argsort(-scores, kind="stable")[:CANDIDATES_MAX]
-    overlap = _iou(boxes[order]) > iou_max
-    alive = np.ones(len(order), dtype=bool)
-    kept = []
-    for row in range(len(order)):
-        if alive[row]:
-            kept.append(row)
-            alive &= ~overlap[row]
-    return order[kept]
-
-
-def _iou(boxes: Floats) -> Floats:
-    """Intersection over union of every box with every box: (n, 4) -> (n, n)."""
-    x1, y1, x2, y2 = boxes.T
-    width = np.minimum.outer(x2, x2) - np.maximum.outer(x1, x1)
-    height = np.minimum.outer(y2, y2) - np.maximum.outer(y1, y1)
-    both = np.maximum(width, 0) * np.maximum(height, 0)
-    area = (x2 - x1) * (y2 - y1)
-    iou: Floats = both / np.maximum(np.add.outer(area, area) - both, np.float32(1e-9))
-    return iou
+    """Rows to keep, best first: greedy non-maximum suppression among the best; scores are above 0."""
+    rectangles = boxes.astype(np.float64)
+    rectangles[:, 2:] -= rectangles[:, :2]
+    kept = cv2.dnn.NMSBoxes(rectangles, scores, 0.0, iou_max, top_k=CANDIDATES_MAX)  # type: ignore[arg-type]
+    return np.asarray(kept, np.intp)
 
 
 def detections(boxes: Floats, scores: Floats, fit: Fit) -> tuple[Detection, ...]:

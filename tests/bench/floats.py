@@ -17,15 +17,6 @@ from edge.core.values import Pixels
 STEPS = 1 << 20  # fine enough to stand for a real number
 
 
-class FineTensor(Tensor):
-    """Has too many steps for a table."""
-
-    __slots__ = ()
-
-    def exponential(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
-        return np.exp(self.at(cells))
-
-
 class FloatNetwork(Network):
     """Runs `<name>_f32.tflite` of a directory; its outputs are quantised too finely to matter."""
 
@@ -50,5 +41,5 @@ class FloatNetwork(Network):
         self._interpreter.invoke()
         return [self._fine(self._interpreter.get_tensor(index)[0]) for index in self._wanted]
 
-    def _fine(self, values: NDArray[np.float32]) -> FineTensor:
-        return FineTensor(np.round(values * STEPS).astype(np.int32), 1 / STEPS, 0)
+    def _fine(self, values: NDArray[np.float32]) -> Tensor:
+        return Tensor(np.round(values * STEPS).astype(np.int32), 1 / STEPS, 0)

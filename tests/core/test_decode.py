@@ -129,8 +129,8 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.float32:
     st.randoms(use_true_random=False),
 )
 def test_suppression_equals_the_textbook(raw: np.ndarray, iou_max: float, random: Random) -> None:
-    boxes = np.concatenate([raw[:, :2], raw[:, :2] + raw[:, 2:]], axis=1).astype(np.float32)
-    scores = np.array([random.random() for _ in raw], np.float32)
+    boxes = np.concatenate([raw[:, :2], raw[:, :2] + raw[:, 2:] + 1], axis=1).astype(np.float32)
+    scores = np.array([0.01 + random.random() for _ in raw], np.float32)
     assert decode.suppress(boxes, scores, iou_max).tolist() == greedy(boxes, scores, iou_max)
 
 
