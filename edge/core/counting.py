@@ -29,6 +29,7 @@ from edge.core.values import (
     Role,
     Track,
     Zone,
+    elapsed_s,
 )
 
 
@@ -43,7 +44,7 @@ class _Visit:
 
     @property
     def stayed_s(self) -> float:
-        return self.until.monotonic_s - self.since.monotonic_s
+        return elapsed_s(self.since.monotonic_s, self.until.monotonic_s)
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class Counter:
             person.staff |= zone.role is Role.STAFF and visit.stayed_s >= zone.dwell_s_min
         elif visit is not None:
             visit.outside = visit.outside or step.at
-            away_s = step.at.monotonic_s - visit.outside.monotonic_s
+            away_s = elapsed_s(visit.outside.monotonic_s, step.at.monotonic_s)
             clear = depth < -self._set.hysteresis_bh * step.box.height
             if not visit.open or away_s >= (self._set.hold_s if clear else self._set.grace_s):
                 yield from self._end(track, person, zone, Ended.LEFT)

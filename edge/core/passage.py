@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge.core import geometry
-from edge.core.values import Box, Kind, Line, Moment
+from edge.core.values import Box, Kind, Line, Moment, elapsed_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Passage:
             return None
         if self._beyond is None or self._beyond[0] is not side:
             self._beyond = side, step.at
-        held_s = step.at.monotonic_s - self._beyond[1].monotonic_s
+        held_s = elapsed_s(self._beyond[1].monotonic_s, step.at.monotonic_s)
         if held_s < self._set.hold_s or not self._came_in(step):
             return None
         return self._take(side, "walked through the line")

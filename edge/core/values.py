@@ -188,6 +188,14 @@ class Ended(str, Enum):
     SHUTDOWN = "shutdown"
 
 
+def elapsed_s(earlier_s: float, later_s: float) -> float:
+    """Seconds between two readings of a clock, to the microsecond.
+
+    The rounding of the readings themselves grows with the device's uptime; it must decide nothing.
+    """
+    return round(later_s - earlier_s, 6)
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """When something happened, on the source's own frame count and on both clocks."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edge.core import geometry
 from edge.core.geometry import Floats
-from edge.core.values import Box, Detection, Frame, Line, Pixels, Point, Zone
+from edge.core.values import Box, Detection, Frame, Line, Pixels, Point, Zone, elapsed_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Gaze:
             return tuple(detect(frame.pixels))
         near = shifted(detect(self._near.of(frame.pixels)), self._near)
         whole: Sequence[Detection] = ()
-        if frame.monotonic_s - self._whole_s >= self._set.whole_s - 1e-3:
+        if elapsed_s(self._whole_s, frame.monotonic_s) >= self._set.whole_s:
             self._whole_s = frame.monotonic_s
             whole = detect(frame.pixels)
         return merge(whole, near, self._near, frame.size, self._set)
