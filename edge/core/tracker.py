@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from edge.core import geometry
 from edge.core.clothes import COLOURS, clothes
 from edge.core.geometry import Floats
-from edge.core.values import Box, Detection, Frame, Pixels, Track
+from edge.core.values import Box, Detection, Frame, Pixels, Track, elapsed_s
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -127,6 +127,7 @@ class Tracker:
         self._set = s = settings or TrackerSettings()
         self._scatter, self._agility = np.square(s.scatter_bh), np.square(s.agility_bh)
         self._rush = np.square(s.speed_bh_per_s)
+        self._frame_s: float | None = None
         self._now, self._next_id = 0.0, 1
         self._rows = self._born(np.zeros((0, 4)), np.zeros(0))
 
@@ -144,10 +145,11 @@ class Tracker:
         self._prune(frame.size)
         return self._tracks()
 
-    def _predict(self, now: float) -> None:
-        """Constant velocity with white acceleration over the time that has really passed."""
-        r, dt = self._rows, now - self._now
-        self._now = now
+    def _predict(self, frame_s: float) -> None:
+        """Constant velocity with white acceleration over the time that has really passed. The tracker's own
+        clock runs on these steps, so that its rounding does not depend on the uptime."""
+        r, dt = self._rows, 0.0 if self._frame_s is None else elapsed_s(self._frame_s, frame_s)
+        self._frame_s, self._now = frame_s, self._now + dt
         r.at += r.speed * dt
         np.maximum(r.at[:, 2:], 1.0, out=r.at[:, 2:])
         r.speed[:, 2:] *= math.exp(-dt / self._set.growth_s)
@@ -263,7 +265,7 @@ class Tracker:
 
     def _tracks(self) -> tuple[Track, ...]:
         r = self._rows
-        columns = (r.score, r.confirmed, r.seen_s == self._now, r.born_s, r.seen_s)
+        columns = (r.score, r.confirmed, r.seen_s == self._now)
         boxes = map(Box, *r.boxes().T.tolist())
         return tuple(map(Track, r.id.tolist(), boxes, *(column.tolist() for column in columns)))
 

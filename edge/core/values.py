@@ -109,7 +109,7 @@ class Track:
 
     `box` is smoothed; while the person is not `seen` in this frame it is a prediction. Only `confirmed`
     tracks stand for people; the others are detections that still have to prove themselves. `score` is that
-    of the latest detection. `born_s` and `seen_s` are monotonic times of the first and the latest detection.
+    of the latest detection.
     """
 
     id: int
@@ -117,8 +117,6 @@ class Track:
     score: float
     confirmed: bool
     seen: bool
-    born_s: float
-    seen_s: float
 
 
 @dataclass(frozen=True, slots=True)

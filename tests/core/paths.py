@@ -57,9 +57,7 @@ def tracks(paths: Iterable[Path], index: int, confirmed: bool = True) -> list[Tr
     out = []
     for number, path in enumerate(paths, 1):
         if index < len(path) and (foot := path[index] or _before(path, index)) is not None:
-            out.append(
-                Track(number, box(foot), 0.8, confirmed, path[index] is not None, 100.0, 100 + index / FPS)
-            )
+            out.append(Track(number, box(foot), 0.8, confirmed, path[index] is not None))
     return out
 
 

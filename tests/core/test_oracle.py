@@ -55,9 +55,8 @@ def seen(index: int, foot: tuple[float, float]) -> tuple[Frame, Track]:
 
 def detections(foot: tuple[float, float]) -> sv.Detections:
     b = box(foot)
-    return sv.Detections(
-        np.array([[b.x1, b.y1, b.x2, b.y2]]), class_id=np.zeros(1, int), tracker_id=np.ones(1, int)
-    )
+    corners = np.array([[b.x1, b.y1, b.x2, b.y2]])
+    return sv.Detections(corners, class_id=np.zeros(1, int), tracker_id=np.ones(1, int))
 
 
 def ours_at_the_line(path: Walk) -> list[tuple[int, Kind]]:
@@ -79,7 +78,7 @@ def theirs_at_the_line(path: Walk) -> list[tuple[int, Kind]]:
 
 
 def held_sides(path: Walk) -> Iterator[Kind]:
-    """The sides that were held long enough and far enough from the line, as who came there would be counted."""
+    """The sides that were held long and far enough from the line, so that who comes there is counted."""
     margin, steps = RULES.hysteresis_bh * TALL, round(RULES.hold_s * FPS)
     sides = ["?" if abs(x - 300) <= margin else "in" if x > 300 else "out" for x, _ in path]
     for side, run in groupby(sides):

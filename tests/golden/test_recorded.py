@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.values import Crossing, Kind
+from edge.core.values import Crossing, Dwell, Kind
 from tests.golden.recorded import EVENTS, counted, published
 
 # Counted by eye, twice: (frame, kind) of everybody who walked through the gate.
@@ -30,3 +30,12 @@ def test_everybody_who_walks_through_is_counted_once_and_in_time() -> None:
     for kind in Kind.ENTRY, Kind.EXIT:
         true = sorted(frame for frame, one in TRUTH if one is kind)
         assert [frame for frame, one in found if one is kind] == pytest.approx(true, abs=15)
+
+
+def test_when_the_device_was_booted_changes_nothing() -> None:
+    """The rounding of the clock's readings grows with the uptime; it must decide nothing."""
+    told = [[event for _, events in counted(start_s) for event in events] for start_s in (0.0, 98765.4321)]
+    stays = [[(e.at.frame, e.dwell_s) for e in events if isinstance(e, Dwell)] for events in told]
+    assert stays[0]
+    assert stays[0] == stays[1]
+    assert crossings(0.0) == crossings(98765.4321)
