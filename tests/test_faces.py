@@ -109,7 +109,7 @@ class Door:
     def step(self, *crossed: Kind, gone: bool = False, confirmed: bool = True, number: int = 1) -> None:
         frame = self.frame()
         self.faces.people(frame, [Detection(BODY, 0.9)])
-        track = Track(number, BODY, 0.9, confirmed, True, 0.0, self.now_s)
+        track = Track(number, BODY, 0.9, confirmed, True)
         crossings = [Crossing("cam", "door", kind, frame.at, number, "") for kind in crossed]
         self.faces.follow(frame, [] if gone else [track], crossings)
 
@@ -291,7 +291,7 @@ class Portrait:
         for index in range(8):
             frame = Frame("cam", index, index / 10, 0.0, self.pixels)
             faces.people(frame, [Detection(body, 0.9)])
-            faces.follow(frame, [Track(1, body, 0.9, True, True, 0.0, index / 10)], [])
+            faces.follow(frame, [Track(1, body, 0.9, True, True)], [])
         return [embedding for _, embedding in faces._people[1].samples]
 
 
@@ -333,5 +333,5 @@ def test_moment_of_the_crossing_is_what_counts() -> None:
     door = Door()
     frame = door.frame()
     early = Crossing("cam", "door", Kind.ENTRY, Moment(0, -3.0, -3.0), 1, "")
-    door.faces.follow(frame, [Track(1, BODY, 0.9, True, True, 0.0, 0.0)], [early])
+    door.faces.follow(frame, [Track(1, BODY, 0.9, True, True)], [early])
     assert door.visitors.tally.unusable == 1  # patience had ended before it was decided
