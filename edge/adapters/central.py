@@ -1,7 +1,8 @@
 """The central system's side: a subscription that forgets nothing, and PostgreSQL.
 
-Its rules. The broker keeps the session while the listener is away. A message is acknowledged to the broker
-only after it was taken (with PostgreSQL: committed). A row is written once, however often its event arrives.
+Its rules. With a name the broker keeps the session while the listener is away. A message is acknowledged to
+the broker only after it was taken (with PostgreSQL: committed). A row is written once, however often its event
+arrives.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ WHERE d.kind = 'digest' GROUP BY 1, 2, 3, 4;
 
 
 class Subscription:
-    """All that the devices of `site` (of every site, with +) publish; a message stays until acknowledged."""
+    """All that the devices of `site` (of every site, with +) publish; a message stays until acknowledged.
+
+    `client_id` names a session that the broker keeps for a week; without one nothing is kept.
+    """
 
     def __init__(
         self,
@@ -97,10 +101,10 @@ class Subscription:
         if tls is not None:
             self._client.tls_set_context(tls)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_S
+        properties.SessionExpiryInterval = SESSION_S if client_id else 0
         properties.ReceiveMaximum = UNACKNOWLEDGED_MAX
         try:
-            self._client.connect(host, port, clean_start=False, properties=properties)
+            self._client.connect(host, port, clean_start=not client_id, properties=properties)
         except OSError as error:
             raise AdapterError("connect to", f"the broker {host}:{port}", str(error)) from None
         self._client.loop_start()

@@ -28,6 +28,9 @@ CONNECT_S = 5.0
 # The will waits this long, so that a short break of the network is not announced as an end.
 WILL_DELAY_S = 10
 WARN_DAYS = 30
+WEAKER = (
+    "MQTT 3.1.1: a broker cannot say that it refused a message, so one that its rules deny is lost in silence"
+)
 
 HINTS = {
     "Bad user name or password": "check mqtt.username and the password file",
@@ -214,8 +217,12 @@ class Connection:
         taken, self._acknowledged = self._acknowledged, []
         return taken
 
-    def certificates(self) -> list[str]:
-        """Warnings about certificates that end within WARN_DAYS: the broker's, and ours."""
+    def warnings(self) -> list[str]:
+        """What the operator should know of this connection although it works."""
+        return [*([] if self._v5 else [WEAKER]), *self._certificates()]
+
+    def _certificates(self) -> list[str]:
+        """Those that end within WARN_DAYS: the broker's, and ours."""
         tls, sock = self._broker.tls, self._client.socket()
         if tls is None or not isinstance(sock, ssl.SSLSocket):
             return []

@@ -107,7 +107,7 @@ class Outbox:
         self._states: dict[str, Message] = {}
         self._stale: set[str] = set()
         self._rejected = 0
-        self._started_anew = False
+        self._started_anew = self._is_full = False
         self._reserve = _read_reserve(self._reserve_path)
         self.doorbell = Doorbell()
         self.dropped: Counter[str] = Counter()
@@ -235,7 +235,7 @@ class Outbox:
     @property
     def depth(self) -> int:
         """Messages that the broker has not acknowledged."""
-        return self._depth - len(self._acknowledged)
+        return max(0, self._depth - len(self._acknowledged))
 
     def outflow(self) -> Outflow:
         """How the messages fare, since the start."""
@@ -269,6 +269,9 @@ class Outbox:
         self._acknowledged.clear()
         self._depth += len(rows) - done - dropped.total()
         self.dropped.update(dropped)
+        if dropped and not self._is_full:
+            log.error("the outbox is full with %d messages: the least valuable and oldest go", self._rows_max)
+        self._is_full = bool(dropped)
 
     def _start_anew(self) -> None:
         """Set the corrupt file aside and begin a new one with the books that can be saved."""

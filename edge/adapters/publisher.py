@@ -75,7 +75,7 @@ class Link(Protocol):
 
     def acknowledged(self) -> list[tuple[int, str | None]]: ...
 
-    def certificates(self) -> list[str]: ...
+    def warnings(self) -> list[str]: ...
 
     def drop(self) -> None: ...
 
@@ -161,8 +161,8 @@ class Publisher:
         self._next.extend(self._queue.states(all_of_them=True))
         fields = {"EDGED_EVENT": "broker-up"}
         log.info("connected to the broker after %d failed attempts", self._failures, extra=fields)
-        for warning in link.certificates():
-            log.warning("%s", warning, extra={"EDGED_EVENT": "certificate-ends"})
+        for warning in link.warnings():
+            log.warning("%s", warning, extra={"EDGED_EVENT": "broker-warning"})
         self._failures, self._complaint, self._started_s = 0, "", self._monotonic_s()
         return link
 

@@ -26,7 +26,9 @@ CLEAR = "\033[H\033[2J"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", default="+", help="one site (default: all)")
-    parser.add_argument("--client-id", default="edged-listen", help="names the broker's session for it")
+    parser.add_argument(
+        "--client-id", help="have the broker keep what comes while nobody listens, for a week"
+    )
     parser.add_argument("--seconds", type=float, help="stop after so long (default: at Ctrl-C)")
     parser.add_argument("--json", action="store_true", help="lines of JSON instead of a table")
     parser.add_argument(
@@ -113,4 +115,5 @@ def _subscription(args: argparse.Namespace) -> Subscription:
         tls = ssl.create_default_context(cafile=args.ca_file)
         if args.cert_file:
             tls.load_cert_chain(args.cert_file, args.key_file)
-    return Subscription(args.host, args.port, args.client_id, args.site, login, tls)
+    client_id = args.client_id or ("edged-listen" if args.postgres else "")
+    return Subscription(args.host, args.port, client_id, args.site, login, tls)

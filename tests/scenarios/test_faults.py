@@ -171,6 +171,24 @@ def test_a_message_that_the_access_rules_deny_is_kept_and_goes_when_they_are_men
     assert outbox.dead == 0
 
 
+def test_an_old_broker_is_served_with_a_word_about_its_weakness(
+    broker: Mosquitto, subscriber: Subscriber, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit(outbox, 1, 2)
+    deliver(outbox, a_publisher(outbox, Broker("127.0.0.1", broker.port, ID, version="3.1.1")))
+    wait_until(lambda: numbers(subscriber) == [1, 2])
+    the_journal_says(caplog, "a broker cannot say that it refused a message")
+
+
+def test_an_outbox_that_is_full_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(tmp_path / "small.db", rows_max=2)
+    for sequence in range(1, 6):
+        commit(outbox, sequence)
+    assert outbox.outflow().dropped == 3
+    the_journal_says(caplog, "the least valuable and oldest go")
+    outbox.close()
+
+
 def test_a_small_broker_takes_few_and_short_messages(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
