@@ -1,8 +1,8 @@
 """The central system's side: a subscription that forgets nothing, and PostgreSQL.
 
 Its rules. With a name the broker keeps the session while the listener is away. A message is acknowledged to
-the broker only after it was taken (with PostgreSQL: committed). A row is written once, however often its event
-arrives.
+the broker only after it was taken (with PostgreSQL: committed). A row is written once, however often its
+event arrives.
 """
 
 from __future__ import annotations
