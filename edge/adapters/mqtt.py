@@ -93,6 +93,7 @@ class Connection:
         self._connected = False
         self._lost: str | None = None
         self._acknowledged: list[tuple[int, str | None]] = []
+        self.weakness = "" if self._v5 else WEAKER
         self.window = WINDOW
         self.packet_bytes_max: int | None = None
         self._client = self._make_client(will)
@@ -217,12 +218,8 @@ class Connection:
         taken, self._acknowledged = self._acknowledged, []
         return taken
 
-    def warnings(self) -> list[str]:
-        """What the operator should know of this connection although it works."""
-        return [*([] if self._v5 else [WEAKER]), *self._certificates()]
-
-    def _certificates(self) -> list[str]:
-        """Those that end within WARN_DAYS: the broker's, and ours."""
+    def certificates(self) -> list[str]:
+        """Warnings about those that end within WARN_DAYS: the broker's, and ours."""
         tls, sock = self._broker.tls, self._client.socket()
         if tls is None or not isinstance(sock, ssl.SSLSocket):
             return []

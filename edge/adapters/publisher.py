@@ -66,6 +66,7 @@ class Link(Protocol):
     """One connection to the broker; see adapters.mqtt.Connection."""
 
     window: int
+    weakness: str
 
     def publish(self, message: Message, properties: tuple[tuple[str, str], ...] = ()) -> int: ...
 
@@ -75,7 +76,7 @@ class Link(Protocol):
 
     def acknowledged(self) -> list[tuple[int, str | None]]: ...
 
-    def warnings(self) -> list[str]: ...
+    def certificates(self) -> list[str]: ...
 
     def drop(self) -> None: ...
 
@@ -161,8 +162,10 @@ class Publisher:
         self._next.extend(self._queue.states(all_of_them=True))
         fields = {"EDGED_EVENT": "broker-up"}
         log.info("connected to the broker after %d failed attempts", self._failures, extra=fields)
-        for warning in link.warnings():
-            log.warning("%s", warning, extra={"EDGED_EVENT": "broker-warning"})
+        if link.weakness:
+            log.warning("%s", link.weakness)
+        for warning in link.certificates():
+            log.warning("%s", warning, extra={"EDGED_EVENT": "certificate-ends"})
         self._failures, self._complaint, self._started_s = 0, "", self._monotonic_s()
         return link
 
