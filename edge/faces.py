@@ -2,7 +2,8 @@
 
 1. Only people who are followed are looked at, and only until they have given enough good samples.
 2. A sample must pass the gate: large enough between detection and hash, near frontal, sharp, uncovered.
-3. What this costs is bounded: a look at the whole picture every other frame, a bounded rate of closer looks.
+3. What this costs is bounded on average: closer looks are saved up while nobody is there, and the whole
+   picture is searched often only while that can lead to one.
 4. A person's template is made after they have crossed: when the samples are enough, when they are gone, or
    when patience ends. With too few samples it is None: unusable, which is counted.
 5. Samples live as long as their track, and leave this file only as a fused template.
@@ -48,14 +49,15 @@ class FaceSettings:
     samples_min: int = 3
     samples_max: int = 8
     looks_max: int = 16  # a person: later samples may replace worse ones
-    looks_per_frame: float = 0.35  # closer looks, on average: one costs about half a person detection
-    looks_saved: float = 2.0
+    looks_per_frame: float = 0.12  # closer looks, on average: one costs a little more than a person detection
+    looks_saved: float = 8.0
     spacing_s: float = 0.15  # neighbouring frames say the same twice
     patience_s: float = 2.0  # how long after a crossing samples may still come
     roll_step_deg: float = 22.0
     person_score: float = 0.85  # a face without a body that scores this is a person
     person_face_px: float = 40.0
-    stride: int = 2  # frames between looks at the whole picture
+    stride: int = 2  # frames between looks at the whole picture while faces are wanted, or stand for people
+    stride_idle: int = 8
 
 
 @dataclass(slots=True)
@@ -89,22 +91,32 @@ class Faces:
         self._set, self._gate = settings or FaceSettings(), gate or align.Gate(score_min=SCORE_MIN)
         self._people: dict[int, _Person] = {}
         self._faces: tuple[Face, ...] = ()
-        self._looks = 0.0
+        self._looks = self._set.looks_saved
         self._frames = 0
+        self._next_search = 0
+        self._wanted = False
 
     def people(self, frame: Frame, detections: Sequence[Detection]) -> tuple[Detection, ...]:
         """The detections, and a person for each plain face that no body was found for (a close-up)."""
         self._frames += 1
-        self._faces = () if self._frames % self._set.stride else self._finder.detect(frame.pixels)
+        self._faces = ()
+        if self._frames < self._next_search:
+            return tuple(detections)
+        self._faces = self._finder.detect(frame.pixels)
         alone = [face for face in self._faces if self._is_alone(face, detections)]
+        self._next_search = self._frames + (
+            self._set.stride if alone or self._wanted else self._set.stride_idle
+        )
         return (*detections, *(Detection(_body(face, frame), face.score) for face in alone))
 
     def sample(self, frame: Frame, tracks: Sequence[Track]) -> None:
         """Look closer at the faces of some of these people, within the budget."""
         self._looks = min(self._looks + self._set.looks_per_frame, self._set.looks_saved)
         followed = {track.id: track for track in tracks if track.confirmed and track.seen}
-        for track in followed:
-            self._people.setdefault(track, _Person())
+        due = [self._due(self._people.setdefault(track, _Person()), frame.monotonic_s) for track in followed]
+        self._wanted = self._looks >= 1 and any(due)
+        if self._wanted:
+            self._next_search = min(self._next_search, self._frames + self._set.stride)
         wanted = [
             (self._people[track].looks, track, face)
             for track, face in self._owned(followed)
@@ -200,7 +212,7 @@ class Faces:
         that is known of the person is tried beside one step to one side; the better moves the estimate.
         """
         person.side = -person.side
-        tried = []
+        tried: list[tuple[float, float, Face, NDArray[np.float64]]] = []
         for turn_deg in (person.roll_deg, person.roll_deg + person.side * self._set.roll_step_deg):
             matrix = _patch(pixels, face.box, turn_deg)
             patch = cv2.warpAffine(pixels, matrix, _patch_size(pixels))

@@ -186,6 +186,8 @@ class Visitors:
         if rotation.destroyed:
             log.info("%d keys destroyed", len(rotation.destroyed))
             self._drop(self._wipe(rotation.destroyed), "their key destroyed")
+        if rotation.born and self.tally != Tally():
+            log.info("visits since the start: %s", self.tally)
         for epoch in self._ring.live():
             if epoch not in self._projections:
                 with self._ring.seed(epoch) as seed:

@@ -133,7 +133,7 @@ def test_the_best_samples_may_come_after_the_crossing() -> None:
 
 
 def test_patience_ends_and_a_few_samples_have_to_do() -> None:
-    door = Door(settings=FaceSettings(stride=1, looks_per_frame=0.2, spacing_s=0.0))
+    door = Door(settings=FaceSettings(stride=1, looks_per_frame=0.2, looks_saved=1.0, spacing_s=0.0))
     door.step(Kind.ENTRY)
     for _ in range(19):
         door.step()
@@ -209,7 +209,7 @@ def test_closer_looks_stay_in_their_budget() -> None:
     door = Door(settings=FaceSettings(stride=1, looks_per_frame=0.35, spacing_s=0.0, looks_max=1000))
     for _ in range(100):
         door.step()
-    assert 30 <= door.patch.looks / 2 <= 37  # each tries two tilts
+    assert 35 <= door.patch.looks / 2 <= 35 + SETTINGS.looks_saved  # each tries two tilts
 
 
 def test_a_person_is_looked_at_a_bounded_number_of_times() -> None:
@@ -242,11 +242,19 @@ def test_a_face_with_a_body_or_too_small_adds_nobody(head: Box | None, bodies: S
     assert door.faces.people(door.frame(), detections) == tuple(detections)
 
 
-def test_the_whole_picture_is_searched_every_other_frame() -> None:
-    door = Door(settings=FaceSettings())
+def test_the_whole_picture_is_searched_every_other_frame_while_faces_are_wanted() -> None:
+    door = Door(settings=FaceSettings(looks_per_frame=1.0))
     for _ in range(10):
         door.step()
     assert door.finder.looks == 5
+
+
+def test_and_seldom_while_nobody_is_there_or_the_budget_is_spent() -> None:
+    empty, spent = Door(), Door(settings=FaceSettings(looks_per_frame=0.0, looks_saved=0.0))
+    for _ in range(33):
+        empty.step(confirmed=False)
+        spent.step()
+    assert (empty.finder.looks, spent.finder.looks) == (5, 5)
 
 
 # -- with the real models

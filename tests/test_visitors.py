@@ -73,6 +73,16 @@ def test_a_visit_longer_than_an_epoch_is_found_under_the_older_key() -> None:
     assert sorted(dwells(visitors, HOUR + 200)) == [90, HOUR - 2900]
 
 
+def test_every_hour_the_journal_gets_the_counts(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    visitors = opened(None)
+    visitors.entered(Passer(ANNA, 0))
+    visitors.left([Passer(again(ANNA), 60), Passer(again(BORIS), 70), Passer(None, 80)])
+    visitors.tick(HOUR + 1)
+    told = "1 opened, 1 finished, 0 unfinished, 1 exits without an entry, 1 faces unusable, 0 refused"
+    assert f"visits since the start: {told}" in caplog.text
+
+
 def test_a_face_that_gave_no_code_is_counted_at_both_ends() -> None:
     visitors = opened(None)
     visitors.entered(Passer(None, 1))

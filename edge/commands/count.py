@@ -18,14 +18,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from edge.adapters import tflite
 from edge.adapters.video import FileSource
-from edge.config import DEFAULT_PATH, Detector, read
+from edge.config import DEFAULT_PATH, Config, Detector, read
 from edge.core.values import Crossing, Dwell, Event, Frame, Kind, Line, Moment, Occupancy, Scene, Track
 from edge.pipeline import Pipeline
 from edge.ports import AdapterError
+
+if TYPE_CHECKING:
+    from edge.tier_visit import VisitTier
+
+QUARTER_S = 900.0
 
 MIDDLE = Scene("clip", (Line("middle", (0.5, 0.0), (0.5, 1.0), inside=(1.0, 0.5)),))
 
@@ -93,13 +98,16 @@ class Tally:
 
 
 def run(args: argparse.Namespace) -> int:
-    scene, settings = chosen(args.config, args.camera)
+    job = chosen(args.config, args.camera)
+    scene, settings = job.scene, job.detector
+    tier = visit_tier(job.config)
     detector = tflite.PersonDetector(tflite.models_dir(), settings.model, settings.threads)
     with ExitStack() as stack:
         source = stack.enter_context(closing(FileSource(scene.camera, args.clip, ClipClock())))
         tracks = stack.enter_context(args.tracks.open("w")) if args.tracks else None
         started_s = time.monotonic()
-        tally = count(source, Pipeline(scene, detector), scene, tracks)
+        pipeline = Pipeline(scene, detector, tier.faces(job.group) if tier else None)
+        tally = count(source, pipeline, scene, tracks)
         speed_fps = source.frames_read / (time.monotonic() - started_s)
         source.check_whole()
     result = {
@@ -108,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         "seconds": round(source.frames_read / source.fps, 2),
         "lines": tally.lines(),
         "zones": tally.zones(),
-        "visits": [],
+        "visits": released(tier, source.frames_read / source.fps),
         "speed_fps": round(speed_fps, 1),
     }
     print(json.dumps(result) if args.json else "\n".join(table(result, tally)))
@@ -117,18 +125,45 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def chosen(path: Path | None, camera: str | None) -> tuple[Scene, Detector]:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to count, and by what configuration, if there is one."""
+
+    scene: Scene
+    detector: Detector
+    config: Config | None = None
+    group: str = ""
+
+
+def visit_tier(config: Config | None) -> VisitTier | None:
+    """Tier visit with everything in memory, if the configuration asks for it; see edge.app."""
+    if config is None or config.privacy.tier != "visit":
+        return None
+    from edge import tier_visit
+
+    return tier_visit.open_tier(config, None, lambda name, fd: None, 0.0)
+
+
+def released(tier: VisitTier | None, end_s: float) -> list[dict[str, object]]:
+    """The visits that the device would have published a quarter of an hour after the clip's end."""
+    groups = tier.groups.values() if tier else ()
+    visits = [visit for visitors in groups for visit in visitors.tick(end_s + QUARTER_S)]
+    return [{"dwell_s": visit.dwell_s, "quality": visit.quality.value} for visit in visits]
+
+
+def chosen(path: Path | None, camera: str | None) -> Job:
     """What to count: a camera of the config, or the line down the middle where there is no config."""
     if path is None and not DEFAULT_PATH.exists():
         print("no config: counting a line down the middle, entering to the right", file=sys.stderr)
-        return MIDDLE, Detector()
+        return Job(MIDDLE, Detector())
     config = read(path or DEFAULT_PATH)
     cameras = {one.id: one for one in config.cameras}
     if camera is None and len(cameras) > 1:
         raise AdapterError("choose", "a camera", f"the config has {', '.join(cameras)}", "give --camera")
     if camera is not None and camera not in cameras:
         raise AdapterError("find camera", camera, f"the config has {', '.join(cameras)}")
-    return (cameras[camera] if camera else config.cameras[0]).to_scene(), config.detector
+    one = cameras[camera] if camera else config.cameras[0]
+    return Job(one.to_scene(), config.detector, config, one.group)
 
 
 def count(source: FileSource, pipeline: Pipeline, scene: Scene, tracks: TextIO | None) -> Tally:

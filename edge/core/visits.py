@@ -68,6 +68,12 @@ class Tally:
     unusable: int = 0
     refused: int = 0
 
+    def __str__(self) -> str:
+        return (
+            f"{self.opened} opened, {self.finished} finished, {self.censored} unfinished, "
+            f"{self.unmatched} exits without an entry, {self.unusable} faces unusable, {self.refused} refused"
+        )
+
 
 class OpenVisits:
     """The visits that wait for their exit, in one column-major table of codes: (words, open_max) uint64."""

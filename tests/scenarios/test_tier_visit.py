@@ -121,6 +121,15 @@ def test_by_default_a_single_visit_is_held_back_and_nothing_of_it_is_on_the_disk
     assert all(path.name.startswith("outbox.") for path in (tmp_path / "state").iterdir())
 
 
+@pytest.mark.slow
+def test_count_tells_the_same_visit_of_the_clip(tmp_path: Path, clip: Path) -> None:
+    path = config(tmp_path, clip, release="fine")
+    command = [sys.executable, "-m", "edge", "count", str(clip), "--config", str(path), "--json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    (visit,) = json.loads(ran.stdout)["visits"]
+    assert visit["dwell_s"] == pytest.approx(DWELL_S, abs=1)
+
+
 def test_a_technician_has_everyone_forgotten_while_the_daemon_runs(tmp_path: Path, runtime: Path) -> None:
     daemon = start(tmp_path, config(tmp_path, STREET), runtime)
     wait_for(runtime / "visits-doors.db")
