@@ -49,8 +49,8 @@ class FaceSettings:
     samples_min: int = 3
     samples_max: int = 8
     looks_max: int = 16  # a person: later samples may replace worse ones
-    looks_per_frame: float = 0.12  # closer looks, on average: one costs a little more than a person detection
-    looks_saved: float = 8.0
+    looks_per_s: float = 1.2  # closer looks, on average: one costs a little more than a person detection
+    looks_saved: float = 12.0
     spacing_s: float = 0.15  # neighbouring frames say the same twice
     patience_s: float = 2.0  # how long after a crossing samples may still come
     roll_step_deg: float = 22.0
@@ -92,6 +92,7 @@ class Faces:
         self._people: dict[int, _Person] = {}
         self._faces: tuple[Face, ...] = ()
         self._looks = self._set.looks_saved
+        self._earned_s = math.inf
         self._frames = 0
         self._next_search = 0
         self._wanted = False
@@ -111,7 +112,8 @@ class Faces:
 
     def sample(self, frame: Frame, tracks: Sequence[Track]) -> None:
         """Look closer at the faces of some of these people, within the budget."""
-        self._looks = min(self._looks + self._set.looks_per_frame, self._set.looks_saved)
+        earned = self._set.looks_per_s * max(0.0, frame.monotonic_s - self._earned_s)
+        self._looks, self._earned_s = min(self._looks + earned, self._set.looks_saved), frame.monotonic_s
         followed = {track.id: track for track in tracks if track.confirmed and track.seen}
         due = [self._due(self._people.setdefault(track, _Person()), frame.monotonic_s) for track in followed]
         self._wanted = self._looks >= 1 and any(due)

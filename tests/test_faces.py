@@ -34,7 +34,7 @@ PORTRAITS = Path(__file__).parent / "data/portraits"
 SIZE = (320, 180)
 HEAD = Box(140, 20, 190, 90)
 BODY = Box(110, 10, 220, 180)
-SETTINGS = FaceSettings(stride=1, looks_per_frame=1.0, spacing_s=0.0)
+SETTINGS = FaceSettings(stride=1, looks_per_s=10.0, spacing_s=0.0)
 EASY = align.Gate(sharpness_min=0.0, yaw_max=9, pitch_max=9)
 
 
@@ -133,7 +133,7 @@ def test_the_best_samples_may_come_after_the_crossing() -> None:
 
 
 def test_patience_ends_and_a_few_samples_have_to_do() -> None:
-    door = Door(settings=FaceSettings(stride=1, looks_per_frame=0.2, looks_saved=1.0, spacing_s=0.0))
+    door = Door(settings=FaceSettings(stride=1, looks_per_s=2.0, looks_saved=1.0, spacing_s=0.0))
     door.step(Kind.ENTRY)
     for _ in range(19):
         door.step()
@@ -206,7 +206,7 @@ def test_nobody_is_looked_at_before_being_followed() -> None:
 
 
 def test_closer_looks_stay_in_their_budget() -> None:
-    door = Door(settings=FaceSettings(stride=1, looks_per_frame=0.35, spacing_s=0.0, looks_max=1000))
+    door = Door(settings=FaceSettings(stride=1, looks_per_s=3.5, spacing_s=0.0, looks_max=1000))
     for _ in range(100):
         door.step()
     assert 35 <= door.patch.looks / 2 <= 35 + SETTINGS.looks_saved  # each tries two tilts
@@ -243,14 +243,14 @@ def test_a_face_with_a_body_or_too_small_adds_nobody(head: Box | None, bodies: S
 
 
 def test_the_whole_picture_is_searched_every_other_frame_while_faces_are_wanted() -> None:
-    door = Door(settings=FaceSettings(looks_per_frame=1.0))
+    door = Door(settings=FaceSettings(looks_per_s=10.0))
     for _ in range(10):
         door.step()
     assert door.finder.looks == 5
 
 
 def test_and_seldom_while_nobody_is_there_or_the_budget_is_spent() -> None:
-    empty, spent = Door(), Door(settings=FaceSettings(looks_per_frame=0.0, looks_saved=0.0))
+    empty, spent = Door(), Door(settings=FaceSettings(looks_per_s=0.0, looks_saved=0.0))
     for _ in range(33):
         empty.step(confirmed=False)
         spent.step()
