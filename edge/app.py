@@ -24,6 +24,7 @@ from edge.adapters.board import Board, Timed
 from edge.adapters.clock import KernelSync, SystemClock, system_zone
 from edge.adapters.outbox import Outbox
 from edge.adapters.publisher import Printer, Publisher
+from edge.adapters.selfcheck import SelfCheck
 from edge.adapters.statusfile import StatusFile
 from edge.adapters.systemd import Notifier
 from edge.adapters.video import Address, CameraSource, FileSource
@@ -61,6 +62,7 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
     with ExitStack() as stack:
         clock = SystemClock()
         models = tflite.models_dir()
+        check = stack.enter_context(closing(check_models(config, models)))
         detector = Timed(tflite.PersonDetector(models, config.detector.model, config.detector.threads), clock)
         outbox = stack.enter_context(closing(open_outbox(options.state_dir)))
         tier = open_visit_tier(config, options, notifier, clock)
@@ -79,12 +81,20 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
             )
             for camera in config.cameras
         }
+        check.result(options.state_dir / "models-first-run.json")
         log.info("%s", greeting(config, options), extra={"EDGED_EVENT": "started"})
         tell = partial(tell_status, notifier, StatusFile(options.runtime_dir))
         board = Board(clock, detector)
         chore = partial(tier.chore, recorder.release) if tier else lambda at: None
         daemon = Daemon(cameras, recorder, outbox, clock, notifier, board, stop, tell, chore)
         return daemon.run(publisher_of(config.mqtt, outbox, contract, printing=options.printing))
+
+
+def check_models(config: Config, models: Path) -> SelfCheck:
+    """A child process runs what this one is about to load; its verdict is waited for before the cameras."""
+    visit = config.privacy.tier == "visit"
+    others = [name for name, spec in tflite.manifest(models).items() if visit and spec.role != "person"]
+    return SelfCheck(models, [config.detector.model, *others], config.detector.threads)
 
 
 def open_visit_tier(config: Config, options: Options, notifier: Notifier, clock: Clock) -> VisitTier | None:

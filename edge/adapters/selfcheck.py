@@ -48,7 +48,10 @@ class SelfCheck:
         self._directory, self._models = directory, list(models)
         self._conditions = f"{threads} threads, {delegate}"
         child = [sys.executable, "-m", "edge.adapters.tflite", str(directory), str(threads), delegate]
-        self._child = subprocess.Popen([*child, *models], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # as this process finds its modules
+        self._child = subprocess.Popen(
+            [*child, *models], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | paths
+        )
 
     def result(self, baselines: Path | None = None, timeout_s: float = TIMEOUT_S) -> list[Checked]:
         """What was found, or ModelError. `baselines` is the file that remembers the first runs."""
@@ -63,6 +66,11 @@ class SelfCheck:
         if len(rows) < len(self._models) or self._child.returncode:
             raise self._refuse(self._models[len(rows) - len(self._models)], self._end())
         return self._compare(rows, baselines)
+
+    def close(self) -> None:
+        """Ends the child, if nobody waited for it."""
+        self._child.kill()
+        self._child.communicate()
 
     def _refuse(self, model: str, cause: str) -> ModelError:
         hint = "install the models and the runtime again"

@@ -91,3 +91,10 @@ def test_a_spoilt_memory_of_first_runs_is_begun_anew(tmp_path: Path) -> None:
     baselines.write_text("[1, 2")
     SelfCheck(MODELS, [FACE]).result(baselines)
     assert len(json.loads(baselines.read_text())) == 1
+
+
+def test_a_check_that_nobody_waits_for_is_ended() -> None:
+    check = SelfCheck(MODELS, [FACE])
+    check.close()
+    with pytest.raises(ModelError, match="SIGKILL"):
+        check.result()
