@@ -13,9 +13,11 @@ import ctypes
 import hashlib
 import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +123,9 @@ class Network:
         options = {"num_threads": threads, "experimental_delegates": _delegates(delegate)}
         model = content(directory, spec)
         try:
-            self._interpreter = _runtime().Interpreter(model_content=model, **options)
-            self._interpreter.allocate_tensors()
+            with _hushed():
+                self._interpreter = _runtime().Interpreter(model_content=model, **options)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise self._refuse(str(error).splitlines()[0]) from None
         self._input, self._size = self._find_input()
@@ -172,6 +175,20 @@ class Network:
         """In how many pieces the delegate runs the graph: one is right, none or many are slow."""
         operations = self._interpreter._get_ops_details()
         return sum(operation["op_name"] == "DELEGATE" for operation in operations)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without the line that the runtime's C++ side writes to stderr when it makes a delegate; what goes wrong
+    comes as an exception. At start-up only: the descriptor belongs to the whole process."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class Letterbox:
