@@ -164,22 +164,26 @@ def secret(path: Path) -> str:
         ) from None
 
 
+def broker_of(settings: Mqtt, client_id: str) -> mqtt.Broker:
+    files = settings.tls
+    return mqtt.Broker(
+        settings.host,
+        settings.port,
+        client_id,
+        settings.username,
+        settings.password_file,
+        mqtt.Tls(files.ca_file, files.cert_file, files.key_file) if files else None,
+        settings.version,
+    )
+
+
 def publisher_of(
     settings: Mqtt, outbox: Outbox, contract: Contract, *, printing: bool
 ) -> Publisher | Printer:
     if printing:
         return Printer(outbox)
     device = contract.device
-    tls = mqtt.Tls(files.ca_file, files.cert_file, files.key_file) if (files := settings.tls) else None
-    broker = mqtt.Broker(
-        settings.host,
-        settings.port,
-        f"edged-{device.site}-{device.device}",
-        settings.username,
-        settings.password_file,
-        tls,
-        settings.version,
-    )
+    broker = broker_of(settings, f"edged-{device.site}-{device.device}")
     return Publisher(
         outbox,
         partial(mqtt.Connection, broker, contract.status("offline")),

@@ -90,6 +90,14 @@ class Container:
         self.put(package, f"/root/{package.name}")
         self.run("dpkg", "--install", f"/root/{package.name}")
 
+    def inside(self, *command: str, check: bool = True) -> str:
+        """A command in the root file system of a machine that is not booted, as a foreign one cannot be."""
+        where = ["systemd-nspawn", "--quiet", "--directory", str(self.root), "--register=no", "--keep-unit"]
+        whereabouts = ["--private-network", "--machine", f"edged-{os.getpid()}", "--pipe", *command]
+        ran = subprocess.run([*where, *whereabouts], capture_output=True, text=True, check=False)
+        assert not check or ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
+        return ran.stdout
+
     # -- the unit
 
     def show(self, *properties: str, unit: str = "edged.service") -> dict[str, str]:

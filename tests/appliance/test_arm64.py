@@ -1,0 +1,83 @@
+"""The arm64 package in arm64 user space, emulated: it installs, and sees what x86_64 sees.
+
+Emulation is right about the ABI and the arithmetic, and says nothing about speed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.appliance.container import IMAGES, ROOT, Container, package
+
+pytestmark = pytest.mark.slow
+FRAMES = 20
+# int8 kernels of the two machines round the same way almost everywhere; boxes may move by a pixel or so.
+PIXELS, SCORE = 2.0, 0.02
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first frames of the recording that has people from the start."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    source = cv2.VideoCapture(str(ROOT / "tests/data/vtest.mp4"))
+    size = int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    target = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, size)
+    for _ in range(FRAMES):
+        target.write(source.read()[1])
+    target.release()
+    return path
+
+
+@pytest.fixture(scope="module", params=[("bookworm", "3.11"), ("trixie", "3.13")], ids=str)
+def device(request: pytest.FixtureRequest) -> Iterator[Container]:
+    suite, python = request.param
+    made = Container(f"{suite}-arm64")
+    try:
+        found = package("arm64", python, IMAGES)
+        made.put(found, f"/root/{found.name}")
+        made.inside("dpkg", "--install", f"/root/{found.name}")
+        yield made
+    finally:
+        made.close()
+
+
+def tracks(text: str) -> dict[tuple[int, int], list[float]]:
+    """MOTChallenge rows by frame and track: x, y, width, height, score."""
+    rows = (line.split(",") for line in text.splitlines())
+    return {(int(row[0]), int(row[1])): [float(value) for value in row[2:7]] for row in rows}
+
+
+def test_the_packaged_daemon_runs_and_finds_itself_well(device: Container) -> None:
+    assert device.inside("edged", "--version").startswith("edged ")
+    checks = json.loads(device.inside("edged", "doctor", "--json", "--only", "models", check=False))
+    assert [check["verdict"] for check in checks["checks"]] == ["ok"], checks
+
+
+def test_it_counts_and_sees_what_the_other_architecture_does(
+    device: Container, clip: Path, tmp_path: Path
+) -> None:
+    device.put(clip, "/srv/clip.avi")
+    emulated = json.loads(device.inside("edged", "count", "/srv/clip.avi", "--json", "--tracks", "/srv/mot"))
+    command: list[str | Path] = [
+        ROOT / ".venv/bin/edged",
+        "count",
+        clip,
+        "--json",
+        "--tracks",
+        tmp_path / "mot",
+    ]
+    native = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert emulated["frames"] == native["frames"] == FRAMES
+    assert emulated["lines"] == native["lines"]
+    ours, theirs = tracks((tmp_path / "mot").read_text()), tracks((device.root / "srv/mot").read_text())
+    assert ours, "a comparison of nothing with nothing proves nothing"
+    assert ours.keys() == theirs.keys()
+    for key, row in ours.items():
+        assert row[:4] == pytest.approx(theirs[key][:4], abs=PIXELS)
+        assert row[4] == pytest.approx(theirs[key][4], abs=SCORE)
