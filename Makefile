@@ -98,18 +98,31 @@ deb: $(UV) ## the Debian package: make deb ARCH=amd64|arm64 PY=3.10|3.11|3.13
 	@command -v dpkg-deb >/dev/null || $(APT) dpkg
 	@$(PYTHON) .ci/deb.py --arch $(ARCH) --python $(PY) --uv $(UV) --level $(LEVEL)
 
-test-appliance: appliance ## the package in a booted Debian: install, faults, sandbox, upgrade (root, minutes)
+IMAGES := build/appliance
+DEB_QUICK = $(PYTHON) .ci/deb.py --uv $(UV) --level 0 --out $(IMAGES)
+test-appliance: appliance emulation $(IMAGES)/bookworm-arm64.tar $(IMAGES)/trixie-arm64.tar ## the package in booted and in emulated machines: faults, sandbox, upgrade (root)
+	@$(DEB_QUICK)/previous --version 0.0.1
+	@$(DEB_QUICK) --arch arm64 --python 3.11
+	@$(DEB_QUICK) --arch arm64 --python 3.13
+	@command -v lintian >/dev/null || $(APT) lintian
+	@lintian --fail-on error $(IMAGES)/edged_*.deb
 	@$(SUDO) $(VPY) -m pytest -o addopts= -q -x tests/appliance
 
 test-appliance-short: appliance
 	@$(SUDO) $(VPY) -m pytest -o addopts= -q -x -m "not slow" tests/appliance
 
-appliance: setup build/appliance/bookworm-amd64.tar
-	@$(PYTHON) .ci/deb.py --uv $(UV) --level 1 --out build/appliance
-	@$(PYTHON) .ci/deb.py --uv $(UV) --level 1 --out build/appliance/previous --version 0.0.1
+appliance: setup $(IMAGES)/bookworm-amd64.tar
+	@$(DEB_QUICK)
 
-build/appliance/%.tar: .ci/image | $(UV)
-	@command -v mmdebstrap systemd-nspawn >/dev/null || $(APT) mmdebstrap systemd-container
+# Needs a kernel with binfmt_misc: it hands arm64 programs to qemu.
+.PHONY: emulation
+emulation:
+	@command -v qemu-aarch64-static >/dev/null && command -v update-binfmts >/dev/null || $(APT) qemu-user-static binfmt-support arch-test
+	@test -e /proc/sys/fs/binfmt_misc/status || $(SUDO) mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+	@test -e /proc/sys/fs/binfmt_misc/qemu-aarch64 || $(SUDO) update-binfmts --enable qemu-aarch64
+
+$(IMAGES)/%.tar: .ci/image | $(UV)
+	@command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null || $(APT) mmdebstrap systemd-container
 	@mkdir -p $(@D) && $(SUDO) .ci/image $* $@
 
 # -- the models, made in an environment of their own (1.5 GB: TensorFlow), from packages pinned by hash
