@@ -10,8 +10,9 @@ import logging
 import secrets
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +33,9 @@ from edge.config import Config, Mqtt
 from edge.core.wire import Contract, Device, Scopes
 from edge.daemon import Camera, Daemon
 from edge.pipeline import Pipeline
-from edge.ports import AdapterError, Clock, Source
+from edge.ports import AdapterError, Clock, Detector, Source
 from edge.recorder import Recorder
+from edge.reload import left_out, merged
 from edge.status import Status
 
 if TYPE_CHECKING:
@@ -73,11 +75,12 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         digests |= tier.models if tier else {}
         outbox.post(contract.manifest(config.privacy.tier, digests, config.privacy.key_life_s))
         recorder.discover(enabled=config.mqtt.home_assistant)
+        draw = partial(pipeline_of, detector=detector, tier=tier)
         cameras = {
             camera.id: Camera(
                 camera.id,
                 partial(source_of, camera, options.file.parent, clock),
-                Pipeline(camera.to_scene(), detector, tier.faces(camera.group) if tier else None),
+                draw(camera),
             )
             for camera in config.cameras
         }
@@ -87,6 +90,8 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         board = Board(clock, detector)
         chore = partial(tier.chore, recorder.release) if tier else lambda at: None
         daemon = Daemon(cameras, recorder, outbox, clock, notifier, board, stop, tell, chore)
+        reloader = Reloader(config, options, contract, draw, daemon, outbox)
+        signal.signal(signal.SIGHUP, lambda *_: daemon.ask(reloader))
         return daemon.run(publisher_of(config.mqtt, outbox, contract, printing=options.printing))
 
 
@@ -106,6 +111,47 @@ def open_visit_tier(config: Config, options: Options, notifier: Notifier, clock:
     tier = tier_visit.open_tier(config, options.runtime_dir, notifier.keep, clock.monotonic_s())
     signal.signal(signal.SIGUSR1, lambda *_: tier.forget_requested.set())
     return tier
+
+
+class Reloader:
+    """`systemctl reload`: reads the config again and applies what can be; a wrong one changes nothing."""
+
+    def __init__(
+        self,
+        config: Config,
+        options: Options,
+        contract: Contract,
+        pipeline: Callable[[cfg.Camera], Pipeline],
+        daemon: Daemon,
+        outbox: Outbox,
+    ) -> None:
+        self._config, self._options, self._contract = config, options, contract
+        self._pipeline, self._daemon, self._outbox = pipeline, daemon, outbox
+
+    def __call__(self) -> None:
+        wanted, problems = cfg.load(self._options.file)
+        for problem in problems:
+            log.error("%s", problem, extra={"EDGED_EVENT": "reload-refused"})
+        if wanted is not None:
+            self._apply(wanted)
+
+    def _apply(self, wanted: Config) -> None:
+        config = merged(self._config, wanted)
+        changed = [c for c, before in zip(config.cameras, self._config.cameras, strict=True) if c != before]
+        fresh = contract_of(config, self._options.file)
+        device = replace(self._contract.device, config=fresh.device.config)
+        self._contract = replace(fresh, device=device, groups=self._contract.groups)
+        self._daemon.adopt({camera.id: self._pipeline(camera) for camera in changed}, self._contract)
+        self._outbox.post(self._contract.status("online"))
+        self._config = config
+        names = ", ".join(camera.id for camera in changed) or "none"
+        waiting = ", ".join(left_out(config, wanted)) or "nothing"
+        words = "config read again; lines and zones changed for cameras: %s; waiting for a restart: %s"
+        log.info(words, names, waiting, extra={"EDGED_EVENT": "config-reloaded"})
+
+
+def pipeline_of(camera: cfg.Camera, detector: Detector, tier: VisitTier | None) -> Pipeline:
+    return Pipeline(camera.to_scene(), detector, tier.faces(camera.group) if tier else None)
 
 
 def tell_status(notifier: Notifier, file: StatusFile, status: Status) -> None:

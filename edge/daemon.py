@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from queue import SimpleQueue
 from typing import Protocol
 
 from edge.adapters.slot import LatestSlots, WhenFull
 from edge.adapters.systemd import Notifier, watchdog_s
 from edge.core.health import CameraVitals, Vitals
 from edge.core.values import Frame, Moment
+from edge.core.wire import Contract
 from edge.pipeline import Pipeline
 from edge.ports import AdapterError, Clock, Source
 from edge.recorder import Recorder
@@ -99,6 +101,8 @@ class Daemon:
         self._slots = LatestSlots()
         self._captures: list[Worker] = []
         self._report_at_s = 0.0
+        self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._redrawn: SimpleQueue[tuple[Mapping[str, Pipeline], Contract]] = SimpleQueue()
 
     def run(self, publisher: Publishing) -> int:
         """Until `stop`, the end of all recordings, or a bug. Returns the exit code."""
@@ -111,6 +115,14 @@ class Daemon:
         looking = Worker("pipeline", self._look, PIPELINE_FRESH_S, self._clock).start()
         self._watch([publishing, *self._captures, looking], looking, publisher)
         return self._end(looking, publishing)
+
+    def ask(self, errand: Callable[[], None]) -> None:
+        """Have the main thread do something, such as reading the config again; safe in a signal handler."""
+        self._asked.put(errand)
+
+    def adopt(self, pipelines: Mapping[str, Pipeline], contract: Contract) -> None:
+        """Count by these pipelines and publish by this contract from the next frame on."""
+        self._redrawn.put((pipelines, contract))
 
     # -- the threads
 
@@ -144,6 +156,8 @@ class Daemon:
         while True:
             finished = not any(capture.running for capture in self._captures)
             frame = self._slots.take(timeout_s=0.5)
+            while not self._redrawn.empty():
+                self._redraw(*self._redrawn.get())
             if frame is not None:
                 self._cameras[frame.camera].step(frame, self._recorder)
             elif finished or self._stop.is_set():
@@ -154,8 +168,18 @@ class Daemon:
             self._report()
             beat()
         for camera in self._cameras.values():
-            at = camera.last or self._now()
-            self._recorder.record(camera.id, at, camera.pipeline.close(at))
+            self._close(camera)
+
+    def _redraw(self, pipelines: Mapping[str, Pipeline], contract: Contract) -> None:
+        for name, pipeline in pipelines.items():
+            self._close(self._cameras[name])
+            self._cameras[name].pipeline = pipeline
+        self._recorder.adopt(contract, self._now())
+
+    def _close(self, camera: Camera) -> None:
+        """Publish what a camera's pipeline still holds, such as visits that go on."""
+        at = camera.last or self._now()
+        self._recorder.record(camera.id, at, camera.pipeline.close(at))
 
     def _report(self) -> None:
         """The health, once a minute."""
@@ -184,7 +208,17 @@ class Daemon:
                 ready = True
                 self._notifier.notify(READY=1)
                 log.info("counting", extra={"EDGED_EVENT": "ready"})
+            while not self._asked.empty():
+                self._answer(self._asked.get(), ready)
             self._tell(self._status(publisher, hanging))
+
+    def _answer(self, errand: Callable[[], None], ready: bool) -> None:
+        """Do what a signal asked for, with the manager in the picture."""
+        if ready:
+            self._notifier.notify(RELOADING=1, MONOTONIC_USEC=int(self._clock.monotonic_s() * 1e6))
+        errand()
+        if ready:
+            self._notifier.notify(READY=1)
 
     def _more_time(self) -> dict[str, int]:
         return {"EXTEND_TIMEOUT_USEC": int(EXTEND_S * 1e6)}

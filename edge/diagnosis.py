@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice
 from pathlib import Path
@@ -37,6 +37,7 @@ FREE_MIB = (64, 512)  # below the first it fails, below the second it warns
 HOT_C = 80.0
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 ACKNOWLEDGE_S = 5.0
+ELSEWHERE = ("visit", "discovery")  # not published by every device
 
 
 class Verdict(str, Enum):
@@ -158,22 +159,23 @@ def measure_people(part: str, frames: Sequence[Frame], detector: Detector) -> It
 def check_broker(patient: Patient) -> Iterator[Check]:
     """Connection, certificates, login, and the right to publish on every topic."""
     config = patient.config
-    base = f"edged/v1/{config.site}/{config.device}"
-    will = Message("doctor", f"{base}/event/doctor", b"", False, "doctor")
+    contract = app.contract_of(config, patient.file)
+    # Made from a message of the contract, emptied and not retained: it asks, and tells nobody anything.
+    probe = replace(contract.status("online"), payload=b"", retain=False)
     broker = app.broker_of(config.mqtt, f"edged-{config.site}-{config.device}-doctor")
     try:
-        with closing(mqtt.Connection(broker, will)) as connection:
+        with closing(mqtt.Connection(broker, probe)) as connection:
             yield ok("broker", f"connected to {broker}{' with TLS' if config.mqtt.tls else ''}")
             for warning in connection.certificates():
                 yield Check("broker", Verdict.WARNING, warning, "renew the certificate")
-            yield may_publish(connection, topics(config, base))
+            yield may_publish(connection, probe, topics(config, contract.device.base))
     except AdapterError as error:
         yield failure("broker", error)
 
 
-def may_publish(connection: mqtt.Connection, wanted: Sequence[str]) -> Check:
-    """An empty message, not retained, on every topic; the broker's answers tell."""
-    asked = {connection.publish(Message("doctor", topic, b"", False, "doctor")): topic for topic in wanted}
+def may_publish(connection: mqtt.Connection, probe: Message, wanted: Sequence[str]) -> Check:
+    """The probe on every topic; the broker's answers tell."""
+    asked = {connection.publish(replace(probe, topic=topic)): topic for topic in wanted}
     refused, until_s = [], time.monotonic() + ACKNOWLEDGE_S
     while asked and time.monotonic() < until_s:
         connection.exchange(0.2)
@@ -193,6 +195,7 @@ def topics(config: Config, base: str) -> list[str]:
     found = {
         f"{base}/{declaration.topic.format(camera=camera.id, scope=scope, group=camera.id)}"
         for declaration in DECLARATIONS.values()
+        if declaration.kind not in ELSEWHERE
         for camera in config.cameras
         for scope in scopes(camera)
     }

@@ -112,6 +112,13 @@ class Recorder:
             with self._refusing():
                 self._post(self._contract.zone_count(place, None, self._mark(at, place)))
 
+    def adopt(self, contract: Contract, at: Moment) -> None:
+        """Other lines and zones from now on, of the same cameras."""
+        self._contract = contract
+        for watch in self._watches.values():
+            watch.occupancy.clear()
+        self.start(at)
+
     def discover(self, *, enabled: bool) -> None:
         """Before `start`: tell Home Assistant what there is, and what there is no longer; see
         core.homeassistant. The next commit remembers it."""

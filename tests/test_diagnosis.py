@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ BAD = (Verdict.WARNING, Verdict.FAILURE)
 
 def patient(folder: Path, *, port: int = 1, source: str = f"file:{CLIP}") -> Patient:
     lines = [{"id": "door", "from": [0, 0.5], "to": [1, 0.5], "inside": [0.5, 0.9]}]
+    (folder / "edged.yaml").touch()
     config = Config.model_validate(
         {
             "site": "lab",
@@ -109,5 +111,5 @@ def test_a_sandbox_that_does_not_fit_the_config_is_told(tmp_path: Path) -> None:
 
 
 def test_the_disk_that_will_hold_the_outbox_is_looked_at(tmp_path: Path) -> None:
-    (check,) = check_disk(patient(tmp_path / "not" / "there" / "yet"))
+    (check,) = check_disk(replace(patient(tmp_path), state_dir=tmp_path / "not/there/yet"))
     assert str(tmp_path) in check.found

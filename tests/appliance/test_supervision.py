@@ -110,3 +110,29 @@ def test_it_stops_within_two_seconds(counting: Container) -> None:
     counting.run("systemctl", "stop", "edged")
     assert time.monotonic() - started_s < 4  # two, and a slow machine
     assert counting.show("Result")["Result"] == "success"
+
+
+def test_a_reload_takes_new_lines_without_a_restart(counting: Container) -> None:
+    pid = counting.main_pid()
+    more = "      - {id: second, from: [0.0, 0.4], to: [1.0, 0.4], inside: [0.5, 0.9]}\n"
+    counting.write("/etc/edged/edged.yaml", SITE.replace("localhost", "127.0.0.1") + more)
+    counting.run("systemctl", "reload", "edged")
+    wait_for(
+        lambda: counting.said("changed for cameras: entrance; waiting for a restart: mqtt"), 10, "the news"
+    )
+    topic = "edged/v1/lab/door/count/entrance/second"
+    assert (
+        json.loads(counting.output("mosquitto_sub", "-t", topic, "-C", "1", "-W", "20"))["line"] == "second"
+    )
+    assert counting.main_pid() == pid
+    assert counting.is_active()
+
+
+def test_a_reload_of_a_wrong_config_keeps_the_old_one(counting: Container) -> None:
+    pid = counting.main_pid()
+    counting.write("/etc/edged/edged.yaml", SITE.replace("lines:", "liens:"))
+    counting.run("systemctl", "reload", "edged")
+    wait_for(lambda: counting.journal("EDGED_EVENT=reload-refused"), 10, "the refusal")
+    assert counting.said("did you mean lines?")
+    wait_for(lambda: status(counting).startswith("1 camera,"), 10, "pictures")
+    assert counting.main_pid() == pid

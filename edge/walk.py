@@ -1,0 +1,69 @@
+"""Judges one walk over a line: counted the right way, or what is wrong, for who stands at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+from edge.core.values import Crossing, Event, Frame, Kind, Track
+
+DARK = 25  # mean brightness, of 255
+FPS_MIN = 5.0
+PERSON_MIN = 24.0  # pixels of height in the network's own picture
+NETWORK = 416
+
+
+@dataclass(slots=True)
+class Walk:
+    """What was seen of one walk. Heights are in pixels of the network's picture."""
+
+    line: str
+    expected: Kind
+    counted: list[Kind] = field(default_factory=list)
+    heights: list[float] = field(default_factory=list)
+    light: list[float] = field(default_factory=list)
+    frames: int = 0
+    first_s: float = 0.0
+    last_s: float = 0.0
+
+    def see(self, frame: Frame, tracks: Iterable[Track], events: Iterable[Event]) -> None:
+        self.first_s = frame.monotonic_s if not self.frames else self.first_s
+        self.last_s = frame.monotonic_s
+        self.frames += 1
+        self.light.append(float(frame.pixels[::8, ::8].mean()))
+        scale = NETWORK / max(frame.size)
+        self.heights += [track.box.height * scale for track in tracks if track.confirmed and track.seen]
+        crossings = (event for event in events if isinstance(event, Crossing))
+        self.counted += [crossing.kind for crossing in crossings if crossing.line == self.line]
+
+    @property
+    def seconds(self) -> float:
+        return self.last_s - self.first_s
+
+    @property
+    def passed(self) -> bool:
+        return self.counted == [self.expected]
+
+    def faults(self) -> Iterator[str]:
+        """Why it did not pass, the likeliest cause first."""
+        if self.passed:
+            return
+        if self.light and median(self.light) < DARK:
+            yield "too dark: give it light"
+        if self.seconds and self.frames / self.seconds < FPS_MIN:
+            yield f"too few frames: {self.frames / self.seconds:.1f} a second, 8 are wanted"
+        yield from self._about_the_walker()
+
+    def _about_the_walker(self) -> Iterator[str]:
+        if not self.heights:
+            yield "nobody was seen: does the camera look at the door, and is nothing in front of it?"
+        elif median(self.heights) < PERSON_MIN:
+            height = median(self.heights)
+            yield f"too small: {height:.0f} pixels, {PERSON_MIN:.0f} are needed: hang it nearer, or zoom"
+        elif not self.counted:
+            yield "seen, but the line was not crossed: draw it across the way that people take"
+        elif len(self.counted) > 1:
+            yield f"counted {len(self.counted)} times: was somebody else there? Walk alone"
+        else:
+            yield "the direction is the wrong way round: put `inside` on the other side of the line"
