@@ -18,7 +18,7 @@ def walk(
     for index in range(int(2 * fps) + 1):
         at = Moment(index, index / fps, 0.0)
         frame = Frame("c", index, at.monotonic_s, 0.0, pixels)
-        track = Track(1, Box(0, 0, 50, height), 0.9, True, True, 0.0, at.monotonic_s)
+        track = Track(1, Box(0, 0, 50, height), 0.9, confirmed=True, seen=True)
         last = index == int(2 * fps)
         events = [Crossing("c", "door", kind, at, 1, "") for kind in counted] if last else []
         made.see(frame, [track] if seen else [], events)

@@ -17,6 +17,7 @@ from tests.appliance.container import IMAGES, ROOT, Container, package
 
 pytestmark = pytest.mark.slow
 FRAMES = 20
+SITE = Path(__file__).parent / "site.yaml"
 # int8 kernels of the two machines round the same way almost everywhere; boxes may move by a pixel or so.
 PIXELS, SCORE = 2.0, 0.02
 
@@ -55,23 +56,20 @@ def tracks(text: str) -> dict[tuple[int, int], list[float]]:
 
 def test_the_packaged_daemon_runs_and_finds_itself_well(device: Container) -> None:
     assert device.inside("edged", "--version").startswith("edged ")
-    checks = json.loads(device.inside("edged", "doctor", "--json", "--only", "models", check=False))
-    assert [check["verdict"] for check in checks["checks"]] == ["ok"], checks
+    (check,) = json.loads(device.inside("edged", "doctor", "--json", "--only", "models"))["checks"]
+    assert check["verdict"] in ("ok", "warning"), "slow it may be, under emulation"
+    assert "person-nanodet-416 runs" in check["found"]
 
 
 def test_it_counts_and_sees_what_the_other_architecture_does(
     device: Container, clip: Path, tmp_path: Path
 ) -> None:
     device.put(clip, "/srv/clip.avi")
-    emulated = json.loads(device.inside("edged", "count", "/srv/clip.avi", "--json", "--tracks", "/srv/mot"))
-    command: list[str | Path] = [
-        ROOT / ".venv/bin/edged",
-        "count",
-        clip,
-        "--json",
-        "--tracks",
-        tmp_path / "mot",
-    ]
+    device.put(SITE, "/srv/site.yaml")
+    options = ["--config", "/srv/site.yaml", "--json", "--tracks", "/srv/mot"]
+    emulated = json.loads(device.inside("edged", "count", "/srv/clip.avi", *options))
+    options = ["--config", str(SITE), "--json", "--tracks", str(tmp_path / "mot")]
+    command = [str(ROOT / ".venv/bin/edged"), "count", str(clip), *options]
     native = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert emulated["frames"] == native["frames"] == FRAMES
     assert emulated["lines"] == native["lines"]
