@@ -88,7 +88,8 @@ class Container:
 
     def install(self, package: Path) -> None:
         self.put(package, f"/root/{package.name}")
-        self.run("dpkg", "--install", f"/root/{package.name}")
+        # As unattended upgrades do: a config that was changed is kept without a question.
+        self.run("dpkg", "--force-confold", "--install", f"/root/{package.name}")
 
     def inside(self, *command: str, check: bool = True) -> str:
         """A command in the root file system of a machine that is not booted, as a foreign one cannot be.
