@@ -2,10 +2,10 @@
 a reason, and the reasons are these tests:
 
 1. LineZone looks at each position, not at the way between two: it overlooks who comes to the line from
-   beyond its ends, and counts who walks round an end. Where nobody leaves the strip of ground that the segment
-   spans, the two agree on every event.
-2. LineZone has no hysteresis: it counts every step over the line and back. Ours counts less, and the balance is
-   the same for everybody who ends clear of the line.
+   beyond its ends, and counts who walks round an end. Where nobody leaves the strip of ground that the
+   segment spans, the two agree on every event.
+2. LineZone has no hysteresis: it counts every step over the line and back. Ours counts less, and the balance
+   is the same for everybody who ends clear of the line.
 3. PolygonZone draws its polygon on whole pixels: within a pixel or two of an edge the two may differ.
 """
 
