@@ -14,11 +14,11 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from edge.adapters import tflite
 from edge.adapters.video import FileSource
@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--explain", action="store_true", help="say of every count why it was made")
     parser.add_argument("--tracks", type=Path, metavar="FILE", help="write the tracks as MOTChallenge text")
+    parser.add_argument("--render", type=Path, metavar="OUT.mp4", help="draw boxes, ids, lines and counts")
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw trails, and crossings over time")
 
 
 class ClipClock:
@@ -104,10 +106,10 @@ def run(args: argparse.Namespace) -> int:
     detector = tflite.PersonDetector(tflite.models_dir(), settings.model, settings.threads)
     with ExitStack() as stack:
         source = stack.enter_context(closing(FileSource(scene.camera, args.clip, ClipClock())))
-        tracks = stack.enter_context(args.tracks.open("w")) if args.tracks else None
+        watchers = list(watching(args, scene, source.fps, stack))
         started_s = time.monotonic()
         pipeline = Pipeline(scene, detector, tier.faces(job.group) if tier else None)
-        tally = count(source, pipeline, scene, tracks)
+        tally = count(source, pipeline, scene, watchers)
         speed_fps = source.frames_read / (time.monotonic() - started_s)
         source.check_whole()
     result = {
@@ -166,15 +168,34 @@ def chosen(path: Path | None, camera: str | None) -> Job:
     return Job(one.to_scene(), config.detector, config, one.group)
 
 
-def count(source: FileSource, pipeline: Pipeline, scene: Scene, tracks: TextIO | None) -> Tally:
-    """Every frame of the clip through the pipeline; the tracks of each frame go to `tracks`."""
+Watcher = Callable[[Frame, Sequence[Track], Sequence[Crossing]], None]
+
+
+def watching(args: argparse.Namespace, scene: Scene, fps: float, stack: ExitStack) -> Iterator[Watcher]:
+    """Who wants to see every frame, its tracks and all crossings so far; `stack` closes their files."""
+    if args.tracks:
+        file = stack.enter_context(args.tracks.open("w"))
+        yield lambda frame, tracks, _: file.writelines(
+            mot_line(frame.index + 1, track) for track in tracks if track.seen
+        )
+    if args.render or args.plot:
+        from edge.commands.render import Film, Plot  # the video encoder: never loaded unless asked for
+
+        if args.render:
+            yield stack.enter_context(Film(args.render, scene, fps)).add
+        if args.plot:
+            yield stack.enter_context(Plot(args.plot, scene)).add
+
+
+def count(source: FileSource, pipeline: Pipeline, scene: Scene, watchers: Sequence[Watcher]) -> Tally:
+    """Every frame of the clip through the pipeline, and to the watchers."""
     tally = Tally(scene)
     last = Moment(0, 0.0, 0.0)
     for frame in with_progress(source):
         tally.add(pipeline.step(frame))
         last = frame.at
-        if tracks:
-            tracks.writelines(mot_line(frame.index + 1, track) for track in pipeline.tracks if track.seen)
+        for watcher in watchers:
+            watcher(frame, pipeline.tracks, tally.crossings)
     tally.add(pipeline.close(last))
     return tally
 
