@@ -24,7 +24,7 @@ def frame(index: int) -> Frame:
 
 
 def track(x: float) -> Track:
-    return Track(1, Box(x - 10, 40, x + 10, 90), 0.8, True, True, 0.0, 0.0)
+    return Track(1, Box(x - 10, 40, x + 10, 90), 0.8, True, True)
 
 
 def test_the_film_has_every_frame_with_its_boxes_and_leaves_the_frames_alone(tmp_path: Path) -> None:
