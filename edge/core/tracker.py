@@ -78,6 +78,7 @@ class _Rows:
     born_at: Floats
     moved: Floats
     colour: Floats
+    dressed: Flags
     looked_s: Floats
 
     @classmethod
@@ -101,6 +102,7 @@ class _Rows:
             born_at=at.copy(),
             moved=np.zeros(n),
             colour=np.zeros((n, COLOURS)),
+            dressed=np.zeros(n, bool),
             looked_s=np.full(n, -np.inf),
         )
 
@@ -179,11 +181,9 @@ class Tracker:
         r, s, found = self._rows, self._set, _centred(boxes)
         height = r.at[:, 3]
         reach = np.minimum(s.reach_bh + s.reach_bh_per_s * (self._now - r.seen_s), s.reach_bh_max)
-        limit = (reach * height)[:, None]
-        dx = np.abs(found[:, 0] - r.at[:, 0, None])
-        dy = np.abs(found[:, 1] - r.at[:, 1, None])
-        rows, columns = np.nonzero((dx <= limit) & (dy <= limit))
-        distance = np.hypot(dx[rows, columns], dy[rows, columns]) / height[rows]
+        rows, columns = _abreast(r.at[:, 0], reach * height, found[:, 0])
+        step = found[columns, :2] - r.at[rows, :2]
+        distance = np.hypot(step[:, 0], step[:, 1]) / height[rows]
         scale = np.abs(np.log(np.maximum(found[columns, 3], 1.0) / height[rows]))
         near = (distance <= reach[rows]) & (scale <= math.log(s.scale_max))
         rows, columns = rows[near], columns[near]
@@ -197,8 +197,7 @@ class Tracker:
         like = np.full(len(rows), s.clothes_min)
         wanted, offered = rows * 3 + turn, columns * 3 + turn
         rivals = (np.bincount(wanted)[wanted] > 1) | (np.bincount(offered)[offered] > 1)
-        known = np.flatnonzero(rivals | (turn == 2))
-        known = known[r.colour[rows[known]].any(axis=1)]
+        known = np.flatnonzero((rivals | (turn == 2)) & r.dressed[rows])
         if len(known):
             looked, which = np.unique(columns[known], return_inverse=True)
             seen = clothes(pixels, boxes[looked])
@@ -236,7 +235,8 @@ class Tracker:
         r.looked_s[rows] = self._now
         alone = (geometry.iou(boxes, r.boxes()) > 0.05).sum(axis=1) <= 1
         rows, boxes = rows[alone], boxes[alone]
-        part = np.where(r.colour[rows].any(axis=1), 0.3, 1.0)[:, None]
+        part = np.where(r.dressed[rows], 0.3, 1.0)[:, None]
+        r.dressed[rows] = True
         mixed = (1 - part) * r.colour[rows] + part * clothes(pixels, boxes)
         r.colour[rows] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
 
@@ -268,6 +268,16 @@ class Tracker:
         columns = (r.score, r.confirmed, r.seen_s == self._now)
         boxes = map(Box, *r.boxes().T.tolist())
         return tuple(map(Track, r.id.tolist(), boxes, *(column.tolist() for column in columns)))
+
+
+def _abreast(x: Floats, reach: Floats, found_x: Floats) -> tuple[Ints, Ints]:
+    """All pairs of a row and a detection whose x are within the row's reach, without looking at all pairs."""
+    order = np.argsort(found_x, kind="stable")
+    first, last = np.searchsorted(found_x[order], (x - reach, x + reach))
+    many = last - first
+    rows = np.repeat(np.arange(len(x)), many)
+    nth = np.arange(len(rows)) - np.repeat(np.cumsum(many) - many, many)
+    return rows, order[first[rows] + nth]
 
 
 def _take(rows: list[int], columns: list[int]) -> tuple[Ints, Ints]:
