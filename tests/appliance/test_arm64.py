@@ -18,7 +18,7 @@ from tests.appliance.container import IMAGES, ROOT, Container, package
 pytestmark = pytest.mark.slow
 FRAMES = 20
 SITE = Path(__file__).parent / "site.yaml"
-# int8 kernels of two machines round differently here and there: a step of a score is 0.02, of a box a pixel or two.
+# int8 kernels round differently here and there: a step of a score is 0.02, of a box a pixel or two.
 PIXELS, SCORE = 4.0, 0.06
 
 
