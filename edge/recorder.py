@@ -15,7 +15,7 @@ from datetime import tzinfo
 
 from edge.core import books, intervals
 from edge.core.books import Books
-from edge.core.health import CameraVitals, Outflow, Vitals
+from edge.core.health import FPS_MIN, CameraVitals, Outflow, Vitals
 from edge.core.intervals import Quarter
 from edge.core.ledger import Ledger, local_day
 from edge.core.schema import BYTES_PER_HOUR_MAX
@@ -30,8 +30,6 @@ PENDING_MAX = 10_000
 RETRY_S = 1.0
 # How often the books are written while nothing happens: what a crash can take from a quarter's coverage.
 SAVE_S = 60.0
-# Fewer pictures a second than this, and the counter may miss people.
-FPS_MIN = 5.0
 
 
 @dataclass(slots=True)

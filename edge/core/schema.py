@@ -42,7 +42,6 @@ from edge.core.terms import (
     text,
 )
 
-QUARTER_S = 900
 # An MQTT v5 user property on an event that waited this long, or longer than the boot that made it.
 HISTORICAL = ("delivery", "historical")
 HISTORICAL_S = 60.0
