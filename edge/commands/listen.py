@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import ssl
 import sys
 import time
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     listener = Listener(as_json=args.json)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell ignores SIGINT unless told
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         database = stack.enter_context(closing(Postgres(args.postgres))) if args.postgres else None
         subscription = stack.enter_context(closing(_subscription(args)))
