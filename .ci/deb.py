@@ -58,7 +58,7 @@ Version: {version}
 Architecture: {arch}
 Maintainer: The edged authors <edged@edged.invalid>
 Installed-Size: {kib}
-Depends: python3 (>= {python}), python3 (<< {next_python}), systemd (>= 249), libc6 (>= 2.31), adduser
+Depends: python3 (>= {python}), python3 (<< {next_python}), systemd (>= 249), libc6 (>= 2.31)
 Recommends: systemd-timesyncd | time-daemon
 Section: net
 Priority: optional
