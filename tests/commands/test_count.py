@@ -6,13 +6,12 @@ import copy
 import json
 from pathlib import Path
 
-import cv2
 import pytest
 import yaml
 
+from tests.clips import CLIP, write_two_entries
 from tests.test_cli import edged
 
-CLIP = Path(__file__).parents[1] / "data/vtest.mp4"
 DOOR = {"id": "door", "from": [0.2865, 0.2604], "to": [0.2865, 0.5903], "inside": [0.0911, 0.42]}
 SQUARE = {"id": "square", "polygon": [[0.3, 0.2], [0.9, 0.2], [0.9, 0.9], [0.3, 0.9]], "dwell_s_min": 1}
 
@@ -32,17 +31,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds of the real clip around its first entry (frame 181), small enough for a unit test."""
-    path = tmp_path_factory.mktemp("clips") / "short.avi"
-    reader = cv2.VideoCapture(str(CLIP))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (768, 576))
-    for index in range(210):
-        ok, picture = reader.read()
-        assert ok
-        if index >= 150:
-            writer.write(picture)
-    writer.release()
-    return path
+    return write_two_entries(tmp_path_factory.mktemp("clips") / "short.avi")
 
 
 def test_the_table_and_the_json_say_the_same(short_clip: Path, config: Path, tmp_path: Path) -> None:

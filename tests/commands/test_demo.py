@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import pytest
 
 from edge.commands import demo
+from tests.clips import write_two_entries
 
 NOTHING = argparse.Namespace()
 
@@ -16,15 +16,7 @@ NOTHING = argparse.Namespace()
 @pytest.fixture
 def six_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The part of the recording around its first two entries."""
-    path = tmp_path / "short.avi"
-    reader = cv2.VideoCapture(str(demo.demo_clip()))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (768, 576))
-    for index in range(210):
-        ok, picture = reader.read()
-        assert ok
-        if index >= 150:
-            writer.write(picture)
-    writer.release()
+    path = write_two_entries(tmp_path / "short.avi")
     monkeypatch.setattr(demo, "demo_clip", lambda: path)
 
 
