@@ -40,11 +40,16 @@ mosquitto-if-possible:
 .PHONY: test-tools
 test-tools: mosquitto ## what the tests need beside: a broker, a compiler, PostgreSQL; by apt, if they are not there
 	@command -v gcc >/dev/null || $(APT) gcc libc6-dev
+	@test -x /sbin/swapon || $(APT) mount
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(APT) postgresql
 
 .PHONY: test lint format docs asyncapi home-assistant lock
 test: setup test-tools lint ## lint, types and all tests that CI runs
 	@$(VPY) -m pytest
+
+.PHONY: test-quiet
+test-quiet: setup test-tools ## the tests that want a machine with nothing else to do
+	@$(VPY) -m pytest -m quiet
 
 lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

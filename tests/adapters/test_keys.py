@@ -259,7 +259,7 @@ def test_no_swap_and_zram_are_fine(tmp_path: Path) -> None:
 
 def test_the_kernel_s_own_list_of_swaps_can_be_read() -> None:
     ran = subprocess.run(
-        ["swapon", "--show=NAME", "--noheadings"], capture_output=True, text=True, check=True
+        ["/sbin/swapon", "--show=NAME", "--noheadings"], capture_output=True, text=True, check=True
     )
     assert keys._swaps(Path("/")) == ran.stdout.split()
 

@@ -91,6 +91,7 @@ def events(printed: str, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.quiet
 def test_one_visit_is_published_and_the_other_person_is_nobody(
     tmp_path: Path, clip: Path, runtime: Path
 ) -> None:
