@@ -144,10 +144,17 @@ def test_after_the_keys_are_destroyed_neither_memory_nor_files_hold_a_secret(
             secrets.setdefault(kind, []).extend(values)
     everything = [value for values in secrets.values() for value in values]
     left = found(device.image(), everything)
-    # A freed buffer may keep a copy of a code (see the test marked so); without its key it says nothing.
+    # A freed buffer may keep a copy of a code (see the test below); without its key it says nothing.
     del secrets["codes"]
     assert {kind: len(left & set(values)) for kind, values in secrets.items()} == dict.fromkeys(secrets, 0)
     assert found(device.files(), everything) == set()
+
+
+@pytest.mark.xfail(reason="in one run of several a freed buffer keeps a copy of a code until it is reused")
+@pytest.mark.parametrize("command", ["forget", "age"])
+def test_after_the_keys_are_destroyed_memory_holds_no_code_either(device: Device, command: str) -> None:
+    device.order(command)
+    assert found(device.image(), device.codes) == set()
 
 
 def test_the_files_of_a_living_device_hold_nothing_readable(device: Device) -> None:
