@@ -24,6 +24,7 @@ COMMANDS = {
     "forget": "destroy all keys of face hashes on this device, now (tier visit)",
     "check": "say at once all that is wrong with a config file",
     "walktest": "commission a line by walking over it: counted, or what is wrong",
+    "bench": "what each model costs on this device, and how many pictures a second that leaves",
     "doctor": "look at every part of the device: what is wrong, and what to do",
     "status": "what the running daemon says of itself",
     "apply": "put a config into force: check it, and open in the sandbox what it needs",
