@@ -10,7 +10,7 @@ import logging
 import secrets
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -30,10 +30,12 @@ from edge.adapters.statusfile import StatusFile
 from edge.adapters.systemd import Notifier
 from edge.adapters.video import Address, CameraSource, FileSource
 from edge.config import Config, Mqtt
+from edge.core.values import Message
 from edge.core.wire import Contract, Device, Scopes
 from edge.daemon import Camera, Daemon
 from edge.pipeline import Pipeline
 from edge.ports import AdapterError, Clock, Detector, Source
+from edge.privacy import Privacy
 from edge.recorder import Recorder
 from edge.reload import left_out, merged
 from edge.status import Status
@@ -73,7 +75,8 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         recorder = Recorder(contract, outbox, zone, outbox.books, outbox.floor, KernelSync())
         digests = {config.detector.model: tflite.manifest(models)[config.detector.model].sha256}
         digests |= tier.models if tier else {}
-        outbox.post(contract.manifest(config.privacy.tier, digests, config.privacy.key_life_s))
+        manifest = partial(manifest_of, config.privacy, digests)
+        outbox.post(manifest(contract))
         recorder.discover(enabled=config.mqtt.home_assistant)
         draw = partial(pipeline_of, detector=detector, tier=tier)
         cameras = {
@@ -90,7 +93,7 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         board = Board(clock, detector)
         chore = partial(tier.chore, recorder.release) if tier else lambda at: None
         daemon = Daemon(cameras, recorder, outbox, clock, notifier, board, stop, tell, chore)
-        reloader = Reloader(config, options, contract, draw, daemon, outbox)
+        reloader = Reloader(config, options, contract, draw, manifest, daemon, outbox)
         signal.signal(signal.SIGHUP, lambda *_: daemon.ask(reloader))
         return daemon.run(publisher_of(config.mqtt, outbox, contract, printing=options.printing))
 
@@ -122,11 +125,12 @@ class Reloader:
         options: Options,
         contract: Contract,
         pipeline: Callable[[cfg.Camera], Pipeline],
+        manifest: Callable[[Contract], Message],
         daemon: Daemon,
         outbox: Outbox,
     ) -> None:
         self._config, self._options, self._contract = config, options, contract
-        self._pipeline, self._daemon, self._outbox = pipeline, daemon, outbox
+        self._pipeline, self._manifest, self._daemon, self._outbox = pipeline, manifest, daemon, outbox
 
     def __call__(self) -> None:
         wanted, problems = cfg.load(self._options.file)
@@ -141,13 +145,22 @@ class Reloader:
         fresh = contract_of(config, self._options.file)
         device = replace(self._contract.device, config=fresh.device.config)
         self._contract = replace(fresh, device=device, groups=self._contract.groups)
-        self._daemon.adopt({camera.id: self._pipeline(camera) for camera in changed}, self._contract)
-        self._outbox.post(self._contract.status("online"))
+        pipelines = {camera.id: self._pipeline(camera) for camera in changed}
+        self._daemon.adopt(pipelines, self._contract, home_assistant=config.mqtt.home_assistant)
+        for state in (self._manifest(self._contract), self._contract.status("online")):
+            self._outbox.post(state)
         self._config = config
-        names = ", ".join(camera.id for camera in changed) or "none"
-        waiting = ", ".join(left_out(config, wanted)) or "nothing"
-        words = "config read again; lines and zones changed for cameras: %s; waiting for a restart: %s"
-        log.info(words, names, waiting, extra={"EDGED_EVENT": "config-reloaded"})
+        names, waiting = ", ".join(camera.id for camera in changed) or "none", left_out(config, wanted)
+        words = "config read again; lines and zones changed for cameras: %s; keys that wait for a restart: %d"
+        log.info(words, names, len(waiting), extra={"EDGED_EVENT": "config-reloaded"})
+        for key in waiting:
+            fields = {"EDGED_EVENT": "reload-waits", "EDGED_KEY": key}
+            log.warning("%s is not taken before a restart", key, extra=fields)
+
+
+def manifest_of(privacy: Privacy, models: Mapping[str, str], contract: Contract) -> Message:
+    """The contract as data; `models` are digests by name."""
+    return contract.manifest(privacy.tier, models, privacy.key_life_s)
 
 
 def pipeline_of(camera: cfg.Camera, detector: Detector, tier: VisitTier | None) -> Pipeline:

@@ -102,7 +102,7 @@ class Daemon:
         self._captures: list[Worker] = []
         self._report_at_s = 0.0
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._redrawn: SimpleQueue[tuple[Mapping[str, Pipeline], Contract]] = SimpleQueue()
+        self._redrawn: SimpleQueue[tuple[Mapping[str, Pipeline], Contract, bool]] = SimpleQueue()
 
     def run(self, publisher: Publishing) -> int:
         """Until `stop`, the end of all recordings, or a bug. Returns the exit code."""
@@ -120,9 +120,9 @@ class Daemon:
         """Have the main thread do something, such as reading the config again; safe in a signal handler."""
         self._asked.put(errand)
 
-    def adopt(self, pipelines: Mapping[str, Pipeline], contract: Contract) -> None:
+    def adopt(self, pipelines: Mapping[str, Pipeline], contract: Contract, *, home_assistant: bool) -> None:
         """Count by these pipelines and publish by this contract from the next frame on."""
-        self._redrawn.put((pipelines, contract))
+        self._redrawn.put((pipelines, contract, home_assistant))
 
     # -- the threads
 
@@ -170,11 +170,11 @@ class Daemon:
         for camera in self._cameras.values():
             self._close(camera)
 
-    def _redraw(self, pipelines: Mapping[str, Pipeline], contract: Contract) -> None:
+    def _redraw(self, pipelines: Mapping[str, Pipeline], contract: Contract, home_assistant: bool) -> None:
         for name, pipeline in pipelines.items():
             self._close(self._cameras[name])
             self._cameras[name].pipeline = pipeline
-        self._recorder.adopt(contract, self._now())
+        self._recorder.adopt(contract, self._now(), home_assistant=home_assistant)
 
     def _close(self, camera: Camera) -> None:
         """Publish what a camera's pipeline still holds, such as visits that go on."""

@@ -103,19 +103,23 @@ class Recorder:
         )
 
     def start(self, at: Moment) -> None:
-        """Announce every line and zone of the configuration: the day's totals so far, occupancy unknown."""
+        """Announce every line and zone of the configuration: the day's totals so far, occupancy unknown; and
+        withdraw what is no longer one."""
+        self._withdraw()
         self.tick(at)
         self._post_lines(at)
         for place in self._places("zones"):
             with self._refusing():
                 self._post(self._contract.zone_count(place, None, self._mark(at, place)))
 
-    def adopt(self, contract: Contract, at: Moment) -> None:
+    def adopt(self, contract: Contract, at: Moment, *, home_assistant: bool) -> None:
         """Other lines and zones from now on, of the same cameras."""
         self._contract = contract
         for watch in self._watches.values():
             watch.occupancy.clear()
+        self.discover(enabled=home_assistant)
         self.start(at)
+        self._commit(at)
 
     def discover(self, *, enabled: bool) -> None:
         """Before `start`: tell Home Assistant what there is, and what there is no longer; see
@@ -277,6 +281,14 @@ class Recorder:
             with self._refusing():
                 mark = self._mark(at, place)
                 self._post(self._contract.line_count(place, totals, self.ledger.sequence, mark))
+
+    def _withdraw(self) -> None:
+        """Have the broker forget the counts of lines and zones that the configuration had once."""
+        places = [f"{p.camera}/{p.scope}" for scopes in ("lines", "zones") for p in self._places(scopes)]
+        self._books, gone = self._books.counting(places)
+        for place in gone:
+            with self._refusing():
+                self._post(self._contract.withdrawn(Place(*place.split("/", 1))))
 
     def _commit(self, at: Moment) -> None:
         if self._failing and at.monotonic_s < self._commit_at_s:

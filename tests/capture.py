@@ -128,9 +128,13 @@ class Capture:
         return any(
             re.fullmatch(self._pattern(declaration.address), topic)
             and len(payload) <= declaration.bytes_max
-            and _is_canonical(declaration.kind, payload)
+            and (_is_canonical(declaration.kind, payload) or _is_withdrawal(declaration.kind, payload))
             for declaration in DECLARATIONS.values()
         )
+
+
+def _is_withdrawal(kind: str, payload: bytes) -> bool:
+    return kind in ("count_line", "count_zone", "discovery") and payload == b""
 
 
 def _is_canonical(kind: str, payload: bytes) -> bool:

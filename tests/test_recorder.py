@@ -289,6 +289,28 @@ def test_more_bytes_an_hour_than_the_contract_allows_do_not_leave(tmp_path: Path
     assert outbox.depth > let_out
 
 
+def test_a_line_that_is_no_more_is_withdrawn_from_the_broker(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    topic = f"{BASE}/count/{CAMERA}/{LINE}"
+    fewer = Contract(CONTRACT.device, {CAMERA: Scopes(zones=frozenset({ZONE}))})
+
+    def told() -> bytes | None:
+        return {message.topic: message.payload for message in outbox.states(all_of_them=True)}.get(topic)
+
+    recorder = a_recorder(outbox)
+    assert told()
+    recorder.adopt(fewer, at(1), home_assistant=False)
+    assert told() == b"", "live"
+    assert recorder.outflow.refused == 0
+
+    outbox.close()
+    outbox = Outbox(tmp_path / "outbox.db")
+    Recorder(fewer, outbox, ATHENS, outbox.books).start(at(2))
+    assert told() == b"", "the broker may have been away: after a restart it is said again"
+    Recorder(CONTRACT, outbox, ATHENS, outbox.books).start(at(3))
+    assert told(), "it is back"
+
+
 def test_home_assistant_is_told_what_there_is_and_what_is_gone(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db")
     topic = "homeassistant/device/edged-park-north/config"

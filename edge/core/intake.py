@@ -45,10 +45,12 @@ class Unreadable(Exception):
 
 
 def read(topic: str, payload: bytes) -> Reading:
-    """The message, or Unreadable."""
+    """The message, or Unreadable. A count that is empty withdraws a line or zone: its content is empty."""
     place = TOPIC.fullmatch(topic)
     if place is None:
         raise Unreadable(f"{topic!r} is not a topic of the contract")
+    if not payload and (where := _COUNT.fullmatch(place["rest"])):
+        return Reading(place["site"], place["device"], "count_line", where["camera"], where["scope"], {})
     problem = "is not a topic of the contract"
     for declaration, pattern in _PATTERNS:
         where = pattern.fullmatch(place["rest"])
@@ -82,6 +84,7 @@ def _pattern(topic: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", rf"(?P<\1>{ID})", topic))
 
 
+_COUNT = _pattern(DECLARATIONS["count_line"].topic)
 _PATTERNS = [(d, _pattern(d.topic)) for d in DECLARATIONS.values() if d.address.endswith(f"/{d.topic}")]
 
 
@@ -107,8 +110,10 @@ class Device:
         """Problems that this message shows; a duplicate is none, but is counted."""
         if reading.kind == "status":
             self.status = str(reading.content["state"])
-        elif reading.kind.startswith("count"):
+        elif reading.kind.startswith("count") and reading.content:
             self.latest[reading.camera, reading.scope] = reading.content
+        elif reading.kind.startswith("count"):
+            self.latest.pop((reading.camera, reading.scope), None)
         if not reading.number:
             return []
         problems = self._place(reading.number, reading.id.split(":")[1])

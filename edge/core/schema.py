@@ -213,7 +213,7 @@ class Status(Closed):
 
 
 class LineCount(Trust):
-    """A line's totals so far."""
+    """A line's totals so far; empty once the line was removed."""
 
     line: Id
     date: Day
@@ -228,7 +228,7 @@ class LineCount(Trust):
 
 
 class ZoneCount(Trust):
-    """How many people are in a zone."""
+    """How many people are in a zone; empty once the zone was removed."""
 
     zone: Id
     occupancy: People | None

@@ -12,23 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone, tzinfo
 
-from pydantic import BaseModel, ValidationError
-
 from edge.core import homeassistant
 from edge.core.health import Outflow, Vitals, ailments
 from edge.core.intervals import CameraQuarter, Quarter, ZoneQuarter
 from edge.core.ledger import Flow, Ledger, LineTotals, Numbered, local_day
 from edge.core.schema import BYTES_PER_HOUR_MAX, DECLARATIONS, Declaration, Tallies
+from edge.core.sealing import Refused as Refused
+from edge.core.sealing import sealed
 from edge.core.terms import ID, VERSION, Quality
 from edge.core.values import Crossing, Dwell, Message, Moment, Sync, Visit
-
-
-class Refused(Exception):
-    """Something that the contract does not know was about to leave. Its words hold no value of it."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        self.kind, self.reason = kind, reason
-        super().__init__(f"refused to publish {kind}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +146,7 @@ class Contract:
         if message.kind in ("entry", "exit"):
             event["data"]["date"] = local_day(wall_s, zone)
         declaration = DECLARATIONS[message.kind]
-        return replace(message, payload=_bytes(declaration, event))
+        return replace(message, payload=sealed(declaration, event))
 
     # -- states: retained, only the newest matters
 
@@ -235,8 +227,21 @@ class Contract:
 
     def no_discovery(self) -> Message:
         """An empty retained message: Home Assistant forgets the device."""
-        topic = self._topic(DECLARATIONS["discovery"], Place())
-        return Message(topic, topic, b"", True, "discovery")
+        return self._empty("discovery", Place())
+
+    def withdrawn(self, place: Place) -> Message:
+        """An empty retained message for a line or zone that was counted by once and is no more: the broker
+        forgets its last value, which would else be told for ever."""
+        known = self.cameras.get(place.camera, Scopes())
+        if place.scope in known.lines | known.zones:
+            raise Refused("count_line", "its line or zone is in the configuration")
+        if not all(re.fullmatch(ID, name) for name in (place.camera, place.scope)):
+            raise Refused("count_line", "its place is not of the form of an id")
+        return self._empty("count_line", place)
+
+    def _empty(self, kind: str, place: Place) -> Message:
+        topic = self._topic(DECLARATIONS[kind], place)
+        return Message(topic, topic, b"", True, kind)
 
     # -- the one door
 
@@ -248,7 +253,7 @@ class Contract:
         if declaration is None:
             raise Refused("a message", "its kind is not in the contract")
         self._check_place(declaration, place)
-        payload = _bytes(declaration, fields)
+        payload = sealed(declaration, fields)
         self._check_ids(declaration, fields, place)
         topic = self._topic(declaration, place)
         if not declaration.is_event:
@@ -326,17 +331,6 @@ def rfc3339(wall_s: float) -> str:
     return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _bytes(declaration: Declaration, fields: Mapping[str, object]) -> bytes:
-    try:
-        model = declaration.model.model_validate(dict(fields))
-        payload = model.model_dump_json(exclude_none=declaration.is_sparse).encode()
-    except ValidationError as error:
-        raise Refused(declaration.kind, _explain(error)) from None
-    if len(payload) > declaration.bytes_max:
-        raise Refused(declaration.kind, f"{len(payload)} bytes are more than {declaration.bytes_max}")
-    return payload
-
-
 def _totals(flow: Flow) -> dict[str, int]:
     return {"entry": flow.entry, "exit": flow.exit}
 
@@ -378,19 +372,3 @@ def _stay(seen: CameraQuarter, zone: ZoneQuarter) -> dict[str, object]:
         else None
     )
     return {"occupancy": occupancy, "visits": dwells.count, "dwell_s": dwell_s}
-
-
-def _explain(error: ValidationError) -> str:
-    """Where and how it does not fit, in words that repeat neither the value nor an unknown field's name."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(part if part in _KNOWN else "?" for part in map(str, first["loc"]))
-    return f"{where}: {first['type']}"
-
-
-def _names(model: type[BaseModel]) -> set[str]:
-    nested = [f.annotation for f in model.model_fields.values()]
-    inner = [a for a in nested if isinstance(a, type) and issubclass(a, BaseModel)]
-    return set(model.model_fields).union(*map(_names, inner))
-
-
-_KNOWN = frozenset(name for declaration in DECLARATIONS.values() for name in _names(declaration.model))

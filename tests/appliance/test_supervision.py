@@ -6,7 +6,7 @@ import json
 import re
 import time
 
-from tests.appliance.conftest import SITE, restart, start_camera
+from tests.appliance.conftest import SITE, patience, restart, start_camera
 from tests.appliance.container import Container, wait_for
 
 WATCHDOG_S = 10
@@ -50,16 +50,20 @@ def test_the_journal_has_fields_and_the_catalog_explains_them(counting: Containe
 
 
 def test_a_daemon_that_is_killed_is_back(counting: Container) -> None:
+    slow = patience(counting)
     before = restarts(counting)
     counting.run("kill", "-KILL", str(counting.main_pid()))
-    wait_for(lambda: counts_again(counting, before), BACK_S + 2, "a daemon that counts")
+    took_s = wait_for(lambda: counts_again(counting, before), BACK_S * slow, "a daemon that counts")
+    print(f"kill to healthy: {took_s:.1f} s on a machine {slow:.1f} times slower than an idle one")
 
 
 def test_a_daemon_that_hangs_is_back_within_the_watchdogs_time(counting: Container) -> None:
+    slow = patience(counting)
     before, pid = restarts(counting), counting.main_pid()
     counting.run("kill", "-STOP", str(pid))
-    took_s = wait_for(lambda: counts_again(counting, before), WATCHDOG_S + BACK_S, "a daemon that counts")
-    print(f"hang to healthy: {took_s:.1f} s with a watchdog of {WATCHDOG_S} s")
+    limit_s = WATCHDOG_S + BACK_S * slow
+    took_s = wait_for(lambda: counts_again(counting, before), limit_s, "a daemon that counts")
+    print(f"hang to healthy: {took_s:.1f} s with a watchdog of {WATCHDOG_S} s, {slow:.1f} times slow")
     assert counting.said("Watchdog timeout")
 
 
@@ -106,32 +110,40 @@ def test_a_wrong_config_is_explained_and_does_not_restart_every_second(counting:
 
 
 def test_it_stops_within_two_seconds(counting: Container) -> None:
+    slow = patience(counting)
     started_s = time.monotonic()
     counting.run("systemctl", "stop", "edged")
-    assert time.monotonic() - started_s < 4  # two, and a slow machine
+    assert time.monotonic() - started_s < 2 * slow + 0.5  # and systemctl's own time
     assert counting.show("Result")["Result"] == "success"
+
+
+def reload(machine: Container, config: str) -> None:
+    machine.write("/etc/edged/edged.yaml", config)
+    machine.run("systemctl", "reload", "edged")
+
+
+def counted_lines(machine: Container) -> set[str]:
+    """The lines whose counts the broker holds for whoever comes."""
+    topic = "edged/v1/lab/door/count/#"
+    got = machine.run("mosquitto_sub", "-t", topic, "--retained-only", "-W", "1", check=False)
+    return {json.loads(line)["line"] for line in got.stdout.splitlines() if line}
 
 
 def test_a_reload_takes_new_lines_without_a_restart(counting: Container) -> None:
     pid = counting.main_pid()
     more = "      - {id: second, from: [0.0, 0.4], to: [1.0, 0.4], inside: [0.5, 0.9]}\n"
-    counting.write("/etc/edged/edged.yaml", SITE.replace("localhost", "127.0.0.1") + more)
-    counting.run("systemctl", "reload", "edged")
-    wait_for(
-        lambda: counting.said("changed for cameras: entrance; waiting for a restart: mqtt"), 10, "the news"
-    )
-    topic = "edged/v1/lab/door/count/entrance/second"
-    assert (
-        json.loads(counting.output("mosquitto_sub", "-t", topic, "-C", "1", "-W", "20"))["line"] == "second"
-    )
+    reload(counting, SITE.replace("localhost", "127.0.0.1") + more)
+    wait_for(lambda: counting.said("mqtt.host is not taken before a restart"), 10, "what waits")
+    wait_for(lambda: counted_lines(counting) == {"path", "second"}, 10, "the new line at the broker")
+    reload(counting, SITE)
+    wait_for(lambda: counted_lines(counting) == {"path"}, 10, "a broker that has forgotten the line")
     assert counting.main_pid() == pid
     assert counting.is_active()
 
 
 def test_a_reload_of_a_wrong_config_keeps_the_old_one(counting: Container) -> None:
     pid = counting.main_pid()
-    counting.write("/etc/edged/edged.yaml", SITE.replace("lines:", "liens:"))
-    counting.run("systemctl", "reload", "edged")
+    reload(counting, SITE.replace("lines:", "liens:"))
     wait_for(lambda: counting.journal("EDGED_EVENT=reload-refused"), 10, "the refusal")
     assert counting.said("did you mean lines?")
     wait_for(lambda: status(counting).startswith("1 camera,"), 10, "pictures")

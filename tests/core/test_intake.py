@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from edge.core.health import Outflow
 from edge.core.intake import GAP_MAX, Device, Intake, Reading, Unreadable, read
 from edge.core.ledger import Ledger, Numbered
-from edge.core.reference import examples
+from edge.core.reference import EXAMPLE, examples
 from edge.core.schema import DECLARATIONS
 from edge.core.values import Message, Sync
-from edge.core.wire import Contract, Mark
+from edge.core.wire import Contract, Mark, Place
 from tests.messages import CAMERAS, CONTRACT, DEVICE, an_entry, now
 
 
@@ -112,6 +112,16 @@ def test_in_whatever_order_each_number_counts_once(order: list[int], again: list
     numbers(device, 1, 30, *order, *again)
     assert (device.received, device.absent) == (30, 0)
     assert device.duplicates == 1 + len(again)
+
+
+def test_a_line_that_is_withdrawn_leaves_the_table() -> None:
+    device = Device()
+    device.take(reading(examples()["count_line"]))
+    assert device.latest
+    device.take(reading(EXAMPLE.withdrawn(Place("entrance", "back-door"))))
+    assert device.latest, "another line"
+    device.take(replace(reading(examples()["count_line"]), content={}))
+    assert not device.latest
 
 
 def test_the_table_shows_each_line_and_zone() -> None:

@@ -143,6 +143,14 @@ def test_a_vocabulary_with_an_odd_id_is_an_error_at_birth() -> None:
             Contract(DEVICE, {"entrance": Scopes(frozenset({odd}))})
 
 
+def test_only_what_is_no_longer_counted_by_is_withdrawn() -> None:
+    assert CONTRACT.withdrawn(Place("entrance", "old-door")).payload == b""
+    assert CONTRACT.withdrawn(Place("yard", "door")).topic == f"{DEVICE.base}/count/yard/door"
+    for place in (Place("entrance", "door"), Place("entrance"), Place("entrance", "#"), Place("a", "b/c")):
+        with pytest.raises(Refused):
+            CONTRACT.withdrawn(place)
+
+
 def test_the_largest_message_of_each_kind_fits_its_limit() -> None:
     long = "x" * 32
     most = 1_000_000_000
