@@ -37,6 +37,7 @@ HINTS = {
     "Not authorized": "check mqtt.username and the password file, and the user's rights",
     "Session taken over": "another client uses this device id: give each device its own",
     "certificate has expired": "renew the certificate",
+    "not yet valid": "this device's clock is wrong: let it reach a time server (timedatectl status)",
     "unable to get local issuer certificate": "mqtt.tls.ca_file is not the broker's authority",
     "self-signed certificate": "mqtt.tls.ca_file is not the broker's authority",
     "mismatch": "mqtt.host must be the name in the broker's certificate",
@@ -218,6 +219,16 @@ class Connection:
         taken, self._acknowledged = self._acknowledged, []
         return taken
 
+    @property
+    def tls(self) -> str:
+        """The protocol, and whose certificate the broker has from whom; empty without TLS."""
+        sock = self._client.socket()
+        if not isinstance(sock, ssl.SSLSocket):
+            return ""
+        told = sock.getpeercert() or {}
+        broker, authority = (_common_name(told.get(role, ())) for role in ("subject", "issuer"))
+        return f"{sock.version()}, its certificate is that of {broker} by {authority}"
+
     def certificates(self) -> list[str]:
         """Warnings about those that end within WARN_DAYS: the broker's, and ours."""
         tls, sock = self._broker.tls, self._client.socket()
@@ -273,6 +284,11 @@ class Connection:
 
 def _properties(packet: int) -> Properties:
     return Properties(packet)  # type: ignore[no-untyped-call]
+
+
+def _common_name(names: Any) -> str:
+    """From the nested pairs of ssl.SSLSocket.getpeercert."""
+    return next((value for name in names for key, value in name if key == "commonName"), "nobody")
 
 
 def _ends_s(sock: ssl.SSLSocket) -> float | None:

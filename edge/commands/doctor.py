@@ -15,7 +15,8 @@ from edge.adapters import statusfile
 from edge.commands.apply import DROP_IN
 from edge.commands.status import RUNTIME_DIR
 from edge.config import DEFAULT_PATH, read
-from edge.diagnosis import CHECKS, Check, Patient, Verdict
+from edge.doctor import CHECKS
+from edge.doctor.findings import Check, Patient, Verdict
 from edge.ports import AdapterError
 
 MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILURE: "✗"}

@@ -19,7 +19,7 @@ from paho.mqtt.client import MQTTMessage
 
 from edge.adapters.central import Postgres, Subscription
 from edge.commands.simulate import add_broker_arguments
-from edge.core.intake import Intake, Reading, Unreadable, read
+from edge.core.intake import Intake, Reading, Unreadable, is_a_question, read
 
 REFRESH_S = 1.0
 CLEAR = "\033[H\033[2J"
@@ -76,6 +76,8 @@ class Listener:
                 self._show()
 
     def _read(self, message: MQTTMessage) -> Reading | None:
+        if is_a_question(message.topic, bytes(message.payload)):
+            return None
         try:
             return read(message.topic, bytes(message.payload))
         except Unreadable as problem:

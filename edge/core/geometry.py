@@ -76,11 +76,12 @@ def inside(polygon: Sequence[Point], point: Point) -> bool:
 def depth(polygon: Sequence[Point], point: Point) -> float:
     """Distance of a point to the polygon's edge: positive inside, negative outside."""
     edges = zip(polygon, [*polygon[1:], polygon[0]], strict=True)
-    nearest = min(_to_segment(a, b, point) for a, b in edges)
+    nearest = min(to_segment(a, b, point) for a, b in edges)
     return nearest if inside(polygon, point) else -nearest
 
 
-def _to_segment(start: Point, end: Point, point: Point) -> float:
+def to_segment(start: Point, end: Point, point: Point) -> float:
+    """Distance of a point to the nearest point of the segment from `start` to `end`."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     squared = dx * dx + dy * dy
     t = ((point[0] - start[0]) * dx + (point[1] - start[1]) * dy) / squared if squared else 0.0

@@ -45,7 +45,8 @@ class Unreadable(Exception):
 
 
 def read(topic: str, payload: bytes) -> Reading:
-    """The message, or Unreadable. A count that is empty withdraws a line or zone: its content is empty."""
+    """The message, or Unreadable. A count that is empty withdraws a line or zone: its content is empty. Other
+    empty messages are `edged doctor` asking: `is_a_question`."""
     place = TOPIC.fullmatch(topic)
     if place is None:
         raise Unreadable(f"{topic!r} is not a topic of the contract")
@@ -64,6 +65,12 @@ def read(topic: str, payload: bytes) -> Reading:
             continue
         return _reading(place["site"], place["device"], declaration, where, model)
     raise Unreadable(f"{topic}: {problem}")
+
+
+def is_a_question(topic: str, payload: bytes) -> bool:
+    """Whether this is `edged doctor`, which asks the broker whether the device may publish there."""
+    place = TOPIC.fullmatch(topic)
+    return not payload and place is not None and not _COUNT.fullmatch(place["rest"])
 
 
 def _reading(

@@ -13,7 +13,7 @@ import pytest
 from tests.appliance.container import IMAGES, ROOT, Container, package, wait_for
 
 SITE = (Path(__file__).parent / "site.yaml").read_text()
-START_S = 3.0  # from `systemctl restart` to the first counted picture, on two idle cores
+START_S = 2.0  # from `systemctl restart` to the first counted picture, on two idle cores
 BROKER = "listener 1883\nallow_anonymous true\nmax_queued_messages 100000\n"
 
 

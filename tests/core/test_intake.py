@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core.health import Outflow
-from edge.core.intake import GAP_MAX, Device, Intake, Reading, Unreadable, read
+from edge.core.intake import GAP_MAX, Device, Intake, Reading, Unreadable, is_a_question, read
 from edge.core.ledger import Ledger, Numbered
 from edge.core.reference import EXAMPLE, examples
 from edge.core.schema import DECLARATIONS
@@ -45,6 +45,13 @@ def test_every_kind_that_a_device_makes_is_read(kind: str) -> None:
 def test_what_does_not_keep_the_contract_is_unreadable(topic: str, payload: bytes) -> None:
     with pytest.raises(Unreadable):
         read(topic, payload)
+
+
+def test_the_doctors_questions_are_not_the_devices_words() -> None:
+    assert is_a_question("edged/v1/park/north/event/entrance/entry", b"")
+    assert not is_a_question("edged/v1/park/north/count/entrance/door", b""), "that one is withdrawn"
+    assert not is_a_question("edged/v1/park/north/event/entrance/entry", b"{}")
+    assert not is_a_question("elsewhere", b"")
 
 
 def numbers(device: Device, *sequences: int) -> list[str]:
