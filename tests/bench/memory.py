@@ -10,25 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import cv2
 
-ROOT = Path(__file__).parents[2]
+from tests.bench import yard
+from tests.clips import CLIP
+
 SIZES = {720: (1280, 720), 1080: (1920, 1080)}
 BUDGET_MB = {720: 120, 1080: 150}
-CONFIG = """\
-site: bench
-device: box
-mqtt: {{host: 127.0.0.1, port: 1}}
-cameras:
-  - id: yard
-    source: file:{clip}
-    lines: [{{id: door, from: [0.29, 0.26], to: [0.29, 0.59], inside: [0.1, 0.42]}}]
-"""
 
 
 def enlarge(clip: Path, size: tuple[int, int], frames: int) -> None:
@@ -36,7 +28,7 @@ def enlarge(clip: Path, size: tuple[int, int], frames: int) -> None:
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
     written = 0
     while written < frames:
-        reader = cv2.VideoCapture(str(ROOT / "tests/data/vtest.mp4"))
+        reader = cv2.VideoCapture(str(CLIP))
         while written < frames and (grabbed := reader.read())[0]:
             writer.write(cv2.resize(grabbed[1], size))
             written += 1
@@ -52,11 +44,8 @@ def field_mb(pid: int, name: str) -> float:
 
 def watch(folder: Path, clip: Path) -> list[float]:
     """Resident MB, five times a second, from the start to the end of the recording; last the peak."""
-    config = folder / "edged.yaml"
-    config.write_text(CONFIG.format(clip=clip))
-    command = [sys.executable, "-m", "edge", "run", "--config", str(config), "--state-dir", str(folder)]
     seen, peak = [], 0.0
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=ROOT) as daemon:
+    with subprocess.Popen(yard.daemon(folder, clip), stderr=subprocess.DEVNULL, cwd=yard.ROOT) as daemon:
         while daemon.poll() is None:
             if now_mb := field_mb(daemon.pid, "VmRSS"):
                 seen.append(now_mb)

@@ -10,30 +10,21 @@ import json
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-CONFIG = """\
-site: bench
-device: box
-mqtt: {{host: 127.0.0.1, port: 1}}
-cameras:
-  - id: yard
-    source: file:{clip}
-    lines: [{{id: door, from: [0.29, 0.26], to: [0.29, 0.59], inside: [0.1, 0.42]}}]
-"""
+from tests.bench import yard
+from tests.clips import CLIP
+
 LIMIT_S = 2.0
 
 
 def stop_once(folder: Path, number: int) -> tuple[float, int]:
     """Seconds from the signal to the exit, and the exit code."""
-    config = folder / "edged.yaml"
-    config.write_text(CONFIG.format(clip=ROOT / "tests/data/vtest.mp4"))
-    command = [sys.executable, "-m", "edge", "run", "--config", str(config), "--state-dir", str(folder)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as daemon:
+    with subprocess.Popen(
+        yard.daemon(folder, CLIP), stderr=subprocess.PIPE, text=True, cwd=yard.ROOT
+    ) as daemon:
         assert daemon.stderr is not None
         while "wait in the outbox" not in daemon.stderr.readline():
             assert daemon.poll() is None, "the daemon ended by itself"
