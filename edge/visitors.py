@@ -1,14 +1,16 @@
 """All that tier `visit` remembers of people, and how it forgets them: keys, open visits, and their store.
 
 One object serves one camera group. Called by the pipeline's thread only. Codes and templates that come in or
-are made here are wiped before the call returns; the journal gets counts.
+are made here are wiped before the call returns, also by an exception; the journal gets counts.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from edge.core.facehash import Floats, Projection, Purpose, Scheme, derive_key, projection
@@ -74,10 +76,17 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passer:
-    """Someone who crossed a line: their template, or None if their face gave none, and when."""
+    """Someone who crossed a line: their template, or None if their face gave none, and when.
+
+    Who takes a passer in wipes the template.
+    """
 
     template: Floats | None
     at_s: float
+
+    def wipe(self) -> None:
+        if self.template is not None:
+            self.template.fill(0)
 
     def __repr__(self) -> str:
         return f"Passer(at_s={self.at_s}, {'unusable' if self.template is None else 'usable'})"
@@ -122,28 +131,17 @@ class Visitors:
 
     def entered(self, passer: Passer) -> None:
         """Someone has come in: their visit is open, if their face gave a code."""
-        if passer.template is None:
-            self._visits.unusable()
-            return
-        code = self._projections[self._ring.live()[0]].hash(passer.template)
-        number = self._visits.enter(code, passer.at_s)
-        if number is not None:
-            self._keep(lambda: self._store.put(number, code, passer.at_s))
-        code.wipe()
+        with ExitStack() as wiping:
+            for probe in self._probes([passer], self._ring.live()[:1], wiping):
+                (code,) = probe.hashes
+                number = self._visits.enter(code, passer.at_s)
+                if number is not None:
+                    self._keep(partial(self._store.put, number, code, passer.at_s))
 
     def left(self, passers: Sequence[Passer]) -> None:
         """These have gone out in one step: the visits that they end are finished."""
-        probes = []
-        for passer in passers:
-            if passer.template is None:
-                self._visits.unusable()
-            else:
-                template = passer.template
-                hashes = tuple(made.hash(template) for made in self._projections.values())
-                probes.append(Probe(hashes, passer.at_s))
-        ended = self._visits.leave(probes)
-        for code in (code for probe in probes for code in probe.hashes):
-            code.wipe()
+        with ExitStack() as wiping:
+            ended = self._visits.leave([*self._probes(passers, self._ring.live(), wiping)])
         for one in ended:
             self._release.add(one.visit)
         if ended:
@@ -171,12 +169,28 @@ class Visitors:
         self._turn(now_s)
         return Forgotten(keys, len(visits))
 
+    def _probes(self, passers: Iterable[Passer], epochs: Iterable[int], wiping: ExitStack) -> Iterator[Probe]:
+        """Those passers whose faces gave a template, hashed under the keys of these epochs. All templates and
+        codes are wiped with `wiping`; faces that gave none are counted."""
+        for passer in passers:
+            wiping.callback(passer.wipe)
+            if passer.template is None:
+                self._visits.unusable()
+                continue
+            yield Probe(tuple(self._hash(passer.template, epoch, wiping) for epoch in epochs), passer.at_s)
+
+    def _hash(self, template: Floats, epoch: int, wiping: ExitStack) -> FaceHash:
+        code = self._projections[epoch].hash(template)
+        wiping.callback(code.wipe)
+        return code
+
     def _resume(self) -> None:
         """Take back the visits from before the restart whose keys have lived on."""
         stored, refused = self._store.load()
-        for visit in stored:
-            self._visits.restore(visit.number, visit.code, visit.entered_s)
-            visit.code.wipe()
+        with ExitStack() as wiping:
+            for visit in stored:
+                wiping.callback(visit.code.wipe)
+                self._visits.restore(visit.number, visit.code, visit.entered_s)
         if stored or refused:
             log.info("%d open visits go on after the restart, %d rows refused", len(stored), refused)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from edge.adapters.facestore import FaceStore
 from edge.adapters.keys import KeyRing, open_ring
 from edge.core.facehash import Floats, Projection
 from edge.core.values import FaceHash
-from edge.core.visits import ReleaseRules, VisitRules
+from edge.core.visits import OpenVisits, ReleaseRules, VisitRules
 from edge.ports import AdapterError
 from edge.visitors import Passer, Visitors
 from tests.privacy import SCHEME, people, seen_again
@@ -22,6 +23,11 @@ HOUR = 3600.0
 RULES = VisitRules(threshold=150, open_max=64)
 RNG = np.random.default_rng(1)
 ANNA, BORIS, CHIARA = people(RNG, 3)
+
+
+def passer(template: Floats | None, at_s: float) -> Passer:
+    """Someone with a template of their own: who takes them in wipes it."""
+    return Passer(None if template is None else template.copy(), at_s)
 
 
 def again(template: Floats) -> Floats:
@@ -56,28 +62,28 @@ def same_memory(ring: KeyRing) -> KeyRing:
 
 def test_anna_stays_for_eight_minutes_and_boris_for_one() -> None:
     visitors = opened(None)
-    visitors.entered(Passer(ANNA, 10))
-    visitors.entered(Passer(BORIS, 20))
-    visitors.left([Passer(again(BORIS), 80)])
-    visitors.left([Passer(again(ANNA), 490)])
+    visitors.entered(passer(ANNA, 10))
+    visitors.entered(passer(BORIS, 20))
+    visitors.left([passer(again(BORIS), 80)])
+    visitors.left([passer(again(ANNA), 490)])
     assert dwells(visitors, 500) == [60, 480]
 
 
 def test_a_visit_longer_than_an_epoch_is_found_under_the_older_key() -> None:
     visitors = opened(None)
-    visitors.entered(Passer(ANNA, 3000))
+    visitors.entered(passer(ANNA, 3000))
     for now_s in (HOUR + 1, HOUR + 2):
         visitors.tick(now_s)
-    visitors.entered(Passer(BORIS, HOUR + 10))
-    visitors.left([Passer(again(ANNA), HOUR + 100), Passer(again(BORIS), HOUR + 100)])
+    visitors.entered(passer(BORIS, HOUR + 10))
+    visitors.left([passer(again(ANNA), HOUR + 100), passer(again(BORIS), HOUR + 100)])
     assert sorted(dwells(visitors, HOUR + 200)) == [90, HOUR - 2900]
 
 
 def test_every_hour_the_journal_gets_the_counts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     visitors = opened(None)
-    visitors.entered(Passer(ANNA, 0))
-    visitors.left([Passer(again(ANNA), 60), Passer(again(BORIS), 70), Passer(None, 80)])
+    visitors.entered(passer(ANNA, 0))
+    visitors.left([passer(again(ANNA), 60), passer(again(BORIS), 70), passer(None, 80)])
     visitors.tick(HOUR + 1)
     told = "1 opened, 1 finished, 0 unfinished, 1 exits without an entry, 1 faces unusable, 0 refused"
     assert f"visits since the start: {told}" in caplog.text
@@ -85,18 +91,18 @@ def test_every_hour_the_journal_gets_the_counts(caplog: pytest.LogCaptureFixture
 
 def test_a_face_that_gave_no_code_is_counted_at_both_ends() -> None:
     visitors = opened(None)
-    visitors.entered(Passer(None, 1))
-    visitors.left([Passer(None, 2)])
+    visitors.entered(passer(None, 1))
+    visitors.left([passer(None, 2)])
     assert (visitors.tally.unusable, visitors.tally.opened, visitors.tally.unmatched) == (2, 0, 0)
 
 
 def test_who_left_unseen_is_a_count_after_two_hours_and_the_key_goes_with_the_visit() -> None:
     visitors = opened(None)
-    visitors.entered(Passer(ANNA, 0))
+    visitors.entered(passer(ANNA, 0))
     for now_s in range(0, 3 * 3600, 600):
         visitors.tick(float(now_s))
     assert (visitors.tally.censored, len(visitors)) == (1, 0)
-    visitors.left([Passer(again(ANNA), 3 * HOUR)])
+    visitors.left([passer(again(ANNA), 3 * HOUR)])
     assert dwells(visitors, 3 * HOUR + 2) == []
 
 
@@ -104,8 +110,8 @@ def test_ten_visits_are_released_together_in_buckets() -> None:
     visitors = opened(None, fine=False)
     crowd = people(np.random.default_rng(3), 10)
     for person in crowd:
-        visitors.entered(Passer(person, 0))
-    visitors.left([Passer(again(person), 100.0 + 30 * index) for index, person in enumerate(crowd)])
+        visitors.entered(passer(person, 0))
+    visitors.left([passer(again(person), 100.0 + 30 * index) for index, person in enumerate(crowd)])
     assert dwells(visitors, 899) == []
     assert sorted(dwells(visitors, 901)) == [0] * 1 + [120] * 6 + [300] * 3
 
@@ -113,11 +119,11 @@ def test_ten_visits_are_released_together_in_buckets() -> None:
 def test_visits_go_on_after_a_restart_under_systemd_s_store(tmp_path: Path) -> None:
     ring = open_ring({}, "door", lambda name, fd: None)
     before = opened(tmp_path / "visits.db", ring)
-    before.entered(Passer(ANNA, 100))
+    before.entered(passer(ANNA, 100))
     before._store.close()  # type: ignore[attr-defined]
     after = opened(tmp_path / "visits.db", same_memory(ring), now_s=150)
     assert len(after) == 1
-    after.left([Passer(again(ANNA), 400)])
+    after.left([passer(again(ANNA), 400)])
     assert dwells(after, 410) == [300]
 
 
@@ -125,12 +131,12 @@ def test_after_a_power_cut_nothing_is_left(tmp_path: Path, caplog: pytest.LogCap
     """The keys' memory is gone; even if the store were still there, it could not be read."""
     caplog.set_level(logging.INFO)
     before = opened(tmp_path / "visits.db")
-    before.entered(Passer(ANNA, 100))
+    before.entered(passer(ANNA, 100))
     before._store.close()  # type: ignore[attr-defined]
     after = opened(tmp_path / "visits.db", now_s=150)
     assert len(after) == 0
     assert "0 open visits go on after the restart, 1 rows refused" in caplog.text
-    after.left([Passer(again(ANNA), 400)])
+    after.left([passer(again(ANNA), 400)])
     assert dwells(after, 410) == []
 
 
@@ -138,16 +144,16 @@ def test_forgetting_destroys_every_key_and_no_probe_matches_any_more(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     visitors = opened(tmp_path / "visits.db")
-    visitors.entered(Passer(ANNA, 0))
+    visitors.entered(passer(ANNA, 0))
     visitors.tick(HOUR + 1)
-    visitors.entered(Passer(BORIS, HOUR + 2))
+    visitors.entered(passer(BORIS, HOUR + 2))
     forgotten = visitors.forget(HOUR + 10)
     assert (forgotten.keys, forgotten.visits) == (2, 2)
     assert "forgotten on request: 2 keys destroyed, 2 visits unfinished" in caplog.text
-    visitors.left([Passer(again(ANNA), HOUR + 60), Passer(again(BORIS), HOUR + 60)])
+    visitors.left([passer(again(ANNA), HOUR + 60), passer(again(BORIS), HOUR + 60)])
     assert dwells(visitors, HOUR + 100) == []
-    visitors.entered(Passer(CHIARA, HOUR + 200))
-    visitors.left([Passer(again(CHIARA), HOUR + 300)])
+    visitors.entered(passer(CHIARA, HOUR + 200))
+    visitors.left([passer(again(CHIARA), HOUR + 300)])
     assert dwells(visitors, HOUR + 400) == [100]
 
 
@@ -155,8 +161,8 @@ def test_forgetting_keeps_what_is_finished_because_it_is_nobody_s() -> None:
     visitors = opened(None, fine=False)
     crowd = people(np.random.default_rng(4), 10)
     for person in crowd:
-        visitors.entered(Passer(person, 0))
-    visitors.left([Passer(again(person), 100) for person in crowd])
+        visitors.entered(passer(person, 0))
+    visitors.left([passer(again(person), 100) for person in crowd])
     visitors.forget(200)
     assert dwells(visitors, 901) == [0] * 10
 
@@ -175,13 +181,16 @@ def test_a_store_that_fails_is_told_and_worked_without(caplog: pytest.LogCapture
         backwards,
         0,
     )
-    visitors.entered(Passer(ANNA, 0))
-    visitors.left([Passer(again(ANNA), 60)])
+    visitors.entered(passer(ANNA, 0))
+    visitors.left([passer(again(ANNA), 60)])
     assert dwells(visitors, 61) == [60]
     assert "disk full; visits will not survive a restart" in caplog.text
 
 
-def test_codes_that_were_made_are_wiped_before_the_call_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("broken", [False, True])
+def test_codes_and_templates_are_wiped_before_the_call_returns(
+    broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[FaceHash] = []
     visitors = opened(None)
     hashing = Projection.hash
@@ -191,23 +200,29 @@ def test_codes_that_were_made_are_wiped_before_the_call_returns(monkeypatch: pyt
         return made[-1]
 
     monkeypatch.setattr(Projection, "hash", watched)
-    visitors.entered(Passer(ANNA, 0))
-    visitors.left([Passer(again(ANNA), 60), Passer(again(BORIS), 60)])
+    if broken:
+        monkeypatch.delattr(OpenVisits, "_cost")
+    came, gone = passer(ANNA, 0), [passer(again(ANNA), 60), passer(again(BORIS), 60)]
+    visitors.entered(came)
+    with pytest.raises(AttributeError) if broken else nullcontext():
+        visitors.left(gone)
     assert len(made) == 3
     assert not any(code.words.any() for code in made)
+    assert not any(one.template.any() for one in (came, *gone) if one.template is not None)
 
 
 def test_nothing_about_anyone_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     ring = open_ring({}, "door", lambda name, fd: None)
     visitors = opened(tmp_path / "visits.db", ring)
-    passer = Passer(ANNA, 1.5)
-    visitors.entered(passer)
+    anna = passer(ANNA, 1.5)
+    shown = repr(anna)
+    visitors.entered(anna)
     with ring.seed(1) as seed:
         secrets = [bytes(seed).hex(), repr(bytes(seed))[2:20]]
     secrets += [str(value) for value in ANNA if abs(value) > 0.01]
     secrets += [str(word) for word in visitors._visits._codes[:, 0]]
-    visitors.left([Passer(again(ANNA), 60)])
+    visitors.left([passer(again(ANNA), 60)])
     visitors.forget(70)
-    shown = caplog.text + repr(passer) + repr(visitors._visits) + repr(visitors._projections) + repr(ring)
+    shown += caplog.text + repr(visitors._visits) + repr(visitors._projections) + repr(ring)
     assert not [secret for secret in secrets if secret in shown]

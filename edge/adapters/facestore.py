@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from numpy.typing import NDArray
 
 from edge.core.values import FaceHash, MatchQuality, Visit
 from edge.ports import AdapterError
@@ -74,11 +75,13 @@ class FaceStore:
         if key is None:
             raise ValueError("the key of this epoch was destroyed")
         plain = bytearray(ENTERED.size + code.words.nbytes)
-        ENTERED.pack_into(plain, 0, entered_s)
-        plain[ENTERED.size :] = code.words.data.cast("B")
         nonce, sealed = os.urandom(NONCE_BYTES), bytearray(len(plain) + TAG_BYTES)
-        ChaCha20Poly1305(key).encrypt_into(nonce, plain, _bound_to(number, code.epoch), sealed)
-        _wipe(key, plain)
+        try:
+            ENTERED.pack_into(plain, 0, entered_s)
+            _words(plain)[:] = code.words
+            ChaCha20Poly1305(key).encrypt_into(nonce, plain, _bound_to(number, code.epoch), sealed)
+        finally:
+            _wipe(key, plain)
         with self._transaction():
             self._db.execute(
                 "INSERT INTO open_visit VALUES (?, ?, ?, ?)", (number, code.epoch, nonce, sealed)
@@ -160,14 +163,12 @@ class FaceStore:
         plain = bytearray(len(sealed) - TAG_BYTES)
         try:
             ChaCha20Poly1305(key).decrypt_into(nonce, sealed, _bound_to(number, epoch), plain)
+            (entered_s,) = ENTERED.unpack_from(plain)
+            return StoredVisit(number, FaceHash(epoch, _words(plain).copy()), entered_s)
         except (InvalidTag, ValueError):
             return None
         finally:
-            _wipe(key)
-        words = np.frombuffer(plain, np.uint64, offset=ENTERED.size).copy()
-        (entered_s,) = ENTERED.unpack_from(plain)
-        _wipe(plain)
-        return StoredVisit(number, FaceHash(epoch, words), entered_s)
+            _wipe(key, plain)
 
 
 def refuse_flash(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
@@ -195,6 +196,12 @@ def _file_system(directory: Path, mountinfo: str) -> str:
 
 def _bound_to(number: int, epoch: int) -> bytes:
     return f"edged|{VERSION}|{number}|{epoch}".encode()
+
+
+def _words(plain: bytearray) -> NDArray[np.uint64]:
+    """The code in an unsealed row, in place: to assign to a slice of the bytearray would leave a copy on the
+    heap."""
+    return np.frombuffer(plain, np.uint64, offset=ENTERED.size)
 
 
 def _wipe(*buffers: bytearray) -> None:

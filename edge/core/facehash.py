@@ -139,23 +139,31 @@ def _orthonormalise(block: NDArray[np.float64]) -> None:
 
 
 def fuse(samples: Floats, mean: Floats) -> Floats:
-    """One unit template (dimensions,) from a track's embeddings (n, dimensions), n >= 1, any lengths.
+    """One unit template (dimensions,) from a track's embeddings (n, dimensions), n >= 1, any lengths; the
+    caller wipes both.
 
     `mean` is what all faces share, a direction that wastes bits. Estimated from few people it carries their
     faces and costs accuracy: then zeros are better.
     Raises ValueError if the samples cancel out or are not numbers.
     """
     unit = samples / np.linalg.norm(samples, axis=1, keepdims=True)
-    centred = unit.mean(axis=0) - mean
-    length = float(np.linalg.norm(centred))
+    template = np.asarray(unit.mean(axis=0), np.float32)
+    _wipe(unit)
+    template -= mean
+    length = float(np.linalg.norm(template))
     if not (math.isfinite(length) and length > 1e-6):
         raise ValueError("the face samples do not give a template")
-    return np.asarray(centred / length, dtype=np.float32)
+    template /= length
+    return template
 
 
 def distances(codes: Codes, probe: Codes) -> NDArray[np.uint16]:
     """Hamming distances (n,) of a probe (words,) to codes stored by column: shape (words, n), C order."""
-    counts: NDArray[np.uint16] = np.add.reduce(np.bitwise_count(codes ^ probe[:, None]), dtype=np.uint16)
+    apart, bits = np.empty(codes.shape[1], np.uint64), np.empty(codes.shape, np.uint8)
+    for stored, own, count in zip(codes, probe[:, None], bits, strict=True):
+        np.bitwise_count(np.bitwise_xor(stored, own, out=apart), out=count)
+    _wipe(apart)  # from a free column, which is zero, the probe differs by itself
+    counts: NDArray[np.uint16] = np.add.reduce(bits, dtype=np.uint16)
     return counts
 
 
