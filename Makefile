@@ -47,10 +47,6 @@ test-tools: mosquitto ## what the tests need beside: a broker, a compiler, Postg
 test: setup test-tools lint ## lint, types and all tests that CI runs
 	@$(VPY) -m pytest
 
-.PHONY: test-quiet
-test-quiet: setup test-tools ## the tests that want a machine with nothing else to do
-	@$(VPY) -m pytest -m quiet
-
 lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 

@@ -62,11 +62,15 @@ class Queue(Protocol):
 
 @dataclass(slots=True)
 class Camera:
-    """One camera: how its source is opened, where its frames go, and how many have gone there."""
+    """One camera: how its source is opened, where its frames go, and how many have gone there.
+
+    A `recorded` one brings its own time: while it is slow to read, none passes.
+    """
 
     id: str
     open: Callable[[], Source]
     pipeline: Pipeline
+    recorded: bool = False
     frames: int = 0
     last: Moment | None = None
     complaint: str = ""
@@ -80,7 +84,7 @@ class Camera:
 
 class Daemon:
     """The threads of a running device. `stop` is set by signals; `vitals` measures the board; `chore` is done
-    by the pipeline's thread after every frame, and while none comes."""
+    by the pipeline's thread after every frame, while none comes, and at the end; its time is the frames'."""
 
     def __init__(
         self,
@@ -133,6 +137,7 @@ class Daemon:
             beat()
             try:
                 with closing(camera.open()) as source:
+                    camera.recorded = source.lossless
                     for frame in source.frames():
                         if camera.complaint:
                             back = {**fields, "EDGED_EVENT": "camera-back"}
@@ -160,15 +165,16 @@ class Daemon:
                 self._redraw(*self._redrawn.get())
             if frame is not None:
                 self._cameras[frame.camera].step(frame, self._recorder)
+                self._chore(frame.at)
             elif finished or self._stop.is_set():
                 break
-            else:
+            elif not all(camera.recorded for camera in self._cameras.values()):
                 self._recorder.tick(self._now())
-            self._chore(self._now())
+                self._chore(self._now())
             self._report()
             beat()
         for camera in self._cameras.values():
-            self._close(camera)
+            self._chore(self._close(camera))
 
     def _redraw(self, pipelines: Mapping[str, Pipeline], contract: Contract, home_assistant: bool) -> None:
         for name, pipeline in pipelines.items():
@@ -176,10 +182,11 @@ class Daemon:
             self._cameras[name].pipeline = pipeline
         self._recorder.adopt(contract, self._now(), home_assistant=home_assistant)
 
-    def _close(self, camera: Camera) -> None:
-        """Publish what a camera's pipeline still holds, such as visits that go on."""
+    def _close(self, camera: Camera) -> Moment:
+        """Publish what a camera's pipeline still holds, such as visits that go on; returns their moment."""
         at = camera.last or self._now()
         self._recorder.record(camera.id, at, camera.pipeline.close(at))
+        return at
 
     def _report(self) -> None:
         """The health, once a minute."""

@@ -33,6 +33,7 @@ from edge.core.values import (
     Landmarks,
     Pixels,
     Track,
+    elapsed_s,
 )
 from edge.ports import Embedder, FaceDetector
 from edge.visitors import Passer, Visitors
@@ -112,7 +113,7 @@ class Faces:
 
     def sample(self, frame: Frame, tracks: Sequence[Track]) -> None:
         """Look closer at the faces of some of these people, within the budget."""
-        earned = self._set.looks_per_s * max(0.0, frame.monotonic_s - self._earned_s)
+        earned = self._set.looks_per_s * max(0.0, elapsed_s(self._earned_s, frame.monotonic_s))
         self._looks, self._earned_s = min(self._looks + earned, self._set.looks_saved), frame.monotonic_s
         followed = {track.id: track for track in tracks if track.confirmed and track.seen}
         due = [self._due(self._people.setdefault(track, _Person()), frame.monotonic_s) for track in followed]
@@ -159,7 +160,7 @@ class Faces:
         for track, person in list(self._people.items()):
             enough = len(person.samples) >= self._set.samples_max or track not in live
             for crossing in [*person.waiting]:
-                if enough or now_s - crossing.at.monotonic_s > self._set.patience_s:
+                if enough or elapsed_s(crossing.at.monotonic_s, now_s) > self._set.patience_s:
                     person.waiting.remove(crossing)
                     yield crossing.kind, Passer(self._template(person), crossing.at.monotonic_s)
             if track not in live:
@@ -187,7 +188,7 @@ class Faces:
                 yield track_id, self._faces[index]
 
     def _due(self, person: _Person, now_s: float) -> bool:
-        return person.looks < self._set.looks_max and now_s - person.looked_s >= self._set.spacing_s
+        return person.looks < self._set.looks_max and elapsed_s(person.looked_s, now_s) >= self._set.spacing_s
 
     def _look_closer(self, frame: Frame, face: Face, person: _Person) -> None:
         """Detect again, enlarged and turned upright; embed what passes the gate, and keep the best."""

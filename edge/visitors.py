@@ -150,11 +150,10 @@ class Visitors:
 
     def tick(self, now_s: float) -> tuple[Visit, ...]:
         """Expire, rotate, release: the visits that may be published now. Cheap to call at every frame."""
-        if now_s - self._tick_s < TICK_S:
-            return ()
-        self._tick_s = now_s
-        self._drop(self._visits.expire(now_s), "open for too long")
-        self._turn(now_s)
+        if now_s - self._tick_s >= TICK_S:
+            self._tick_s = now_s
+            self._drop(self._visits.expire(now_s), "open for too long")
+            self._turn(now_s)
         released = self._release.due(now_s, self._shuffle)
         if released:
             self._keep(lambda: self._store.hold(self._release.held))

@@ -79,6 +79,14 @@ def test_a_visit_longer_than_an_epoch_is_found_under_the_older_key() -> None:
     assert sorted(dwells(visitors, HOUR + 200)) == [90, HOUR - 2900]
 
 
+def test_fine_release_never_waits_not_even_for_the_next_second() -> None:
+    visitors = opened(None)
+    visitors.entered(passer(ANNA, 0))
+    assert dwells(visitors, 60) == []
+    visitors.left([passer(again(ANNA), 60.1)])
+    assert dwells(visitors, 60.1) == [60]
+
+
 def test_every_hour_the_journal_gets_the_counts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     visitors = opened(None)

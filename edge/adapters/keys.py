@@ -77,7 +77,7 @@ class KeyRing:
         `needed` are the epochs that open visits still belong to.
         """
         slots = list(self._slots())
-        over = [(epoch, born_s) for _, epoch, born_s in slots if now_s - born_s >= self.epoch_s]
+        over = [(epoch, born_s) for _, epoch, born_s in slots if not 0 <= now_s - born_s < self.epoch_s]
         due = {epoch for epoch, born_s in over if epoch not in needed or self._outlived(born_s, now_s)}
         self._destroy(due)
         born = self._begin(now_s) if len(over) == len(slots) else None
@@ -105,7 +105,8 @@ class KeyRing:
                 yield at, epoch, born_s
 
     def _outlived(self, born_s: float, now_s: float) -> bool:
-        return now_s - born_s >= self.epoch_s + self.keep_s
+        """Or born on another clock than this one, so that its age is unknown."""
+        return not 0 <= now_s - born_s < self.epoch_s + self.keep_s
 
     def _begin(self, now_s: float) -> int:
         used = {at for at, _, _ in self._slots()}

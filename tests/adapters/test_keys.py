@@ -95,6 +95,14 @@ def test_however_time_jumps_no_more_than_four_keys_live_and_none_for_more_than_t
     ring.close()
 
 
+def test_a_key_from_another_clock_is_destroyed_because_nobody_knows_its_age() -> None:
+    """A recording's time runs ahead of the clock that a restart begins with."""
+    ring = a_ring()
+    ring.rotate(HOUR, NOBODY)
+    assert ring.rotate(0, frozenset({1})) == keys.Rotation(born=2, destroyed=(1,))
+    ring.close()
+
+
 def test_destroying_overwrites_the_seed_in_the_memory_that_everyone_shares() -> None:
     ring = a_ring()
     ring.rotate(0, NOBODY)
