@@ -30,6 +30,7 @@ from edge.adapters.statusfile import StatusFile
 from edge.adapters.systemd import Notifier
 from edge.adapters.video import Address, CameraSource, FileSource
 from edge.config import Config, Mqtt
+from edge.core.health import CameraVitals, Vitals
 from edge.core.values import Message
 from edge.core.wire import Contract, Device, Scopes
 from edge.daemon import Camera, Daemon
@@ -90,9 +91,9 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         check.result(options.state_dir / "models-first-run.json")
         log.info("%s", greeting(config, options), extra={"EDGED_EVENT": "started"})
         tell = partial(tell_status, notifier, StatusFile(options.runtime_dir))
-        board = Board(clock, detector)
+        vitals = partial(vitals_of, Board(clock, detector), tier)
         chore = partial(tier.chore, recorder.release) if tier else lambda at: None
-        daemon = Daemon(cameras, recorder, outbox, clock, notifier, board, stop, tell, chore)
+        daemon = Daemon(cameras, recorder, outbox, clock, notifier, vitals, stop, tell, chore)
         reloader = Reloader(config, options, contract, draw, manifest, daemon, outbox)
         signal.signal(signal.SIGHUP, lambda *_: daemon.ask(reloader))
         return daemon.run(publisher_of(config.mqtt, outbox, contract, printing=options.printing))
@@ -165,6 +166,10 @@ def manifest_of(privacy: Privacy, models: Mapping[str, str], contract: Contract)
 
 def pipeline_of(camera: cfg.Camera, detector: Detector, tier: VisitTier | None) -> Pipeline:
     return Pipeline(camera.to_scene(), detector, tier.faces(camera.group) if tier else None)
+
+
+def vitals_of(board: Board, tier: VisitTier | None, cameras: Mapping[str, CameraVitals]) -> Vitals:
+    return replace(board(cameras), visits=tier.unlinked if tier else None)
 
 
 def tell_status(notifier: Notifier, file: StatusFile, status: Status) -> None:

@@ -20,6 +20,7 @@ from edge.adapters import keys, tflite
 from edge.adapters.facestore import FaceStore, refuse_flash
 from edge.config import Config
 from edge.core.facehash import Scheme
+from edge.core.health import Unlinked
 from edge.core.values import Moment, Visit
 from edge.core.visits import ReleaseRules, VisitRules
 from edge.faces import Faces
@@ -56,6 +57,11 @@ class VisitTier:
             self._forget(at.monotonic_s)
         for group, visitors in self.groups.items():
             publish(group, visitors.tick(at.monotonic_s), at)
+
+    @property
+    def unlinked(self) -> dict[str, Unlinked]:
+        """By camera group, for the health."""
+        return {group: visitors.unlinked for group, visitors in self.groups.items()}
 
     def _forget(self, now_s: float) -> None:
         done = [visitors.forget(now_s) for visitors in self.groups.values()]

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from edge.core.facehash import Floats, Projection, Purpose, Scheme, derive_key, projection
+from edge.core.health import Unlinked
 from edge.core.values import FaceHash, Visit
 from edge.core.visits import OpenVisits, Probe, Release, ReleaseRules, Tally, VisitRules
 from edge.ports import AdapterError
@@ -101,7 +102,11 @@ class Forgotten:
 
 
 class Visitors:
-    """The open visits of one camera group, under that group's keys."""
+    """The open visits of one camera group, under that group's keys.
+
+    `unlinked` is for publication. Like a batch it stands for a quarter of an hour: a count that moved with
+    every crossing would tell who was masked.
+    """
 
     def __init__(
         self,
@@ -118,6 +123,7 @@ class Visitors:
         self._projections: dict[int, Projection] = {}
         self._store = open_store(self._sealing_key)
         self._release = Release(release, now_s, self._store.held())
+        self.unlinked = Unlinked()
         self._resume()
         self._tick_s = now_s
         self._turn(now_s)
@@ -154,6 +160,8 @@ class Visitors:
             self._tick_s = now_s
             self._drop(self._visits.expire(now_s), "open for too long")
             self._turn(now_s)
+        if self._release.is_due(now_s):
+            self.unlinked = Unlinked(self.tally.unusable, self.tally.censored)
         released = self._release.due(now_s, self._shuffle)
         if released:
             self._keep(lambda: self._store.hold(self._release.held))

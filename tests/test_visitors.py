@@ -13,6 +13,7 @@ import pytest
 from edge.adapters.facestore import FaceStore
 from edge.adapters.keys import KeyRing, open_ring
 from edge.core.facehash import Floats, Projection
+from edge.core.health import Unlinked
 from edge.core.values import FaceHash
 from edge.core.visits import OpenVisits, ReleaseRules, VisitRules
 from edge.ports import AdapterError
@@ -104,12 +105,22 @@ def test_a_face_that_gave_no_code_is_counted_at_both_ends() -> None:
     assert (visitors.tally.unusable, visitors.tally.opened, visitors.tally.unmatched) == (2, 0, 0)
 
 
+def test_what_is_published_of_such_counts_moves_only_with_the_quarter_s_batch() -> None:
+    visitors = opened(None, fine=False)
+    visitors.left([Passer(None, 10)])
+    dwells(visitors, 20)
+    assert visitors.unlinked == Unlinked()
+    dwells(visitors, 901)
+    assert visitors.unlinked == Unlinked(unusable=1)
+
+
 def test_who_left_unseen_is_a_count_after_two_hours_and_the_key_goes_with_the_visit() -> None:
     visitors = opened(None)
     visitors.entered(passer(ANNA, 0))
     for now_s in range(0, 3 * 3600, 600):
         visitors.tick(float(now_s))
     assert (visitors.tally.censored, len(visitors)) == (1, 0)
+    assert visitors.unlinked == Unlinked(unfinished=1)
     visitors.left([passer(again(ANNA), 3 * HOUR)])
     assert dwells(visitors, 3 * HOUR + 2) == []
 

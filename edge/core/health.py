@@ -28,6 +28,15 @@ class CameraVitals:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlinked:
+    """What of a camera group's visits will never have a dwell, since the start: crossings whose face gave no
+    code, and entries whose exit was not seen in time."""
+
+    unusable: int = 0
+    unfinished: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """Everything that is measured about the device. None is not known."""
 
@@ -36,6 +45,7 @@ class Vitals:
     rss_mib: float
     inference_ms: tuple[float, float] | None = None  # p50 and p95
     temperature_c: float | None = None
+    visits: Mapping[str, Unlinked] | None = None  # by camera group; None where there are no visits
 
 
 @dataclass(frozen=True, slots=True)

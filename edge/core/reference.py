@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from edge.core.health import CameraVitals, Outflow, Vitals
+from edge.core.health import CameraVitals, Outflow, Unlinked, Vitals
 from edge.core.intervals import CameraQuarter, Dwells, Quarter, ZoneQuarter
 from edge.core.ledger import Flow, Ledger, LineTotals, Numbered
 from edge.core.schema import DECLARATIONS, HISTORICAL, HISTORICAL_S, Declaration
@@ -78,7 +78,9 @@ def _day() -> Ledger:
 
 
 def _vitals() -> Vitals:
-    return Vitals(86_400, {"entrance": CameraVitals(10.0, 0.1, 12)}, 96.4, (21.3, 24.8), 54.2)
+    return Vitals(
+        86_400, {"entrance": CameraVitals(10.0, 0.1, 12)}, 96.4, (21.3, 24.8), 54.2, {"main": Unlinked(31, 4)}
+    )
 
 
 def schemas() -> dict[str, Json]:

@@ -254,6 +254,15 @@ class Latency(Closed):
     p95: Annotated[float, Field(ge=0, le=1e6)]
 
 
+class UnlinkedVisits(Closed):
+    """What will never have a dwell."""
+
+    unusable: Count
+    """crossings, in or out, whose face gave no usable hash: too small, turned away, masked"""
+    unfinished: Count
+    """entries whose exit was not recognised in time"""
+
+
 class Health(Closed):
     """How the device is, once a minute."""
 
@@ -267,6 +276,9 @@ class Health(Closed):
     losses: Losses
     temperature_c: Annotated[float, Field(ge=-60, le=200)] | None
     rss_mib: Annotated[float, Field(ge=0, le=1e6)]
+    visits: Annotated[dict[Id, UnlinkedVisits], BY_ID] | None
+    """by camera group, since the daemon started, as it stood at the latest quarter-hour batch; null in tier
+    count"""
     clock: Clock
     boot_id: BootId
     ts: Time

@@ -195,12 +195,16 @@ class Release:
         """Take one in; its exact dwell is forgotten here."""
         self.held = (*self.held, replace(visit, dwell_s=self._rounded(visit.dwell_s)))
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time for a batch."""
+        return self.rules.fine or now_s >= self._due_s
+
     def due(self, now_s: float, shuffle: Callable[[int], Sequence[int]]) -> tuple[Visit, ...]:
         """The visits to publish now, if any. `shuffle(n)` gives a random permutation of range(n)."""
+        if not self.is_due(now_s):
+            return ()
         if self.rules.fine:
             return self._let_go(range(len(self.held)))
-        if now_s < self._due_s:
-            return ()
         self._due_s += self.rules.period_s * (1 + (now_s - self._due_s) // self.rules.period_s)
         return self._let_go(shuffle(len(self.held))) if len(self.held) >= self.rules.batch_min else ()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone, tzinfo
 
 from edge.core import homeassistant
@@ -175,6 +175,8 @@ class Contract:
             }
             for name, camera in vitals.cameras.items()
         }
+        groups = vitals.visits
+        visits = None if groups is None else {name: asdict(counts) for name, counts in groups.items()}
         inference = vitals.inference_ms and [round(value, 2) for value in vitals.inference_ms]
         fields = {
             "ok": not problems,
@@ -186,6 +188,7 @@ class Contract:
             "losses": _losses(outflow),
             "temperature_c": _rounded(vitals.temperature_c, 1),
             "rss_mib": round(vitals.rss_mib, 1),
+            "visits": visits,
             "clock": mark.sync.value,
         }
         return self.seal("health", {**fields, **self._stamp(mark)})
@@ -320,9 +323,10 @@ class Contract:
             who = self.device
             if not homeassistant.is_of(fields, who.site, who.device, who.version, self.entities()):
                 raise Refused(declaration.kind, "it is not about this device and its configuration")
-        cameras = fields.get("cameras", {})
-        if isinstance(cameras, Mapping) and not cameras.keys() <= self.cameras.keys():
-            raise Refused(declaration.kind, "it names a camera that is not in the configuration")
+        for name, known in (("cameras", self.cameras.keys()), ("visits", self.groups)):
+            named = fields.get(name)
+            if isinstance(named, Mapping) and not named.keys() <= known:
+                raise Refused(declaration.kind, f"its {name} are not those of the configuration")
 
 
 def rfc3339(wall_s: float) -> str:

@@ -243,6 +243,7 @@ def test_nine_visits_are_held_and_the_tenth_lets_them_go() -> None:
     release = finished(Release(ReleaseRules(), now_s=0), *[60.0] * 9)
     assert release.due(900, backwards) == ()
     finished(release, 700)
+    assert [release.is_due(now_s) for now_s in (1799, 1800)] == [False, True]
     assert release.due(1799, backwards) == ()
     assert [visit.dwell_s for visit in release.due(1800, backwards)] == [600] + [0] * 9
     assert release.held == ()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edge.core.health import Outflow, Unlinked, Vitals
 from edge.core.ledger import Flow, LineTotals
 from edge.core.schema import DECLARATIONS
 from edge.core.values import Crossing, Dwell, Ended, Kind, MatchQuality, Message, Moment, Sync, Visit
@@ -67,6 +68,16 @@ def test_a_visit_says_how_long_and_how_well_linked_and_has_the_batch_s_time() ->
 def test_a_device_without_camera_groups_cannot_publish_a_visit() -> None:
     with pytest.raises(Refused, match="its camera group is not in the configuration"):
         CONTRACT.visit("entrance", Visit(300.0, MatchQuality.OK), 4, MARK)
+
+
+def test_the_health_counts_the_visits_that_have_no_dwell_and_knows_none_in_tier_count() -> None:
+    vitals = Vitals(60, {}, 90.0, visits={"doors": Unlinked(unusable=7, unfinished=2)})
+    told = replace(CONTRACT, groups=frozenset({"doors"})).health(vitals, Outflow(), MARK)
+    assert json.loads(told.payload)["visits"] == {"doors": {"unusable": 7, "unfinished": 2}}
+    told = CONTRACT.health(replace(vitals, visits=None), Outflow(), MARK)
+    assert json.loads(told.payload)["visits"] is None
+    with pytest.raises(Refused, match="its visits are not those of the configuration"):
+        CONTRACT.health(vitals, Outflow(), MARK)
 
 
 def test_the_track_and_the_reason_stay_on_the_device() -> None:

@@ -101,6 +101,7 @@ def test_one_visit_is_published_and_the_other_person_is_nobody(
     assert visit["data"]["dwell_s"] == pytest.approx(DWELL_S, abs=1)
     assert set(visit["data"]) == {"dwell_s", "quality"}
     assert printed.count('"type":"edged.entry.v1"') == 2
+    assert '"visits":{"doors":{"unusable":0,"unfinished":0}}' in printed
     assert "privacy tier visit: faces at the lines are hashed" in journal
     assert "Example Shops Ltd" in journal
     assert "fine release: each visit is published at once" in journal
