@@ -101,7 +101,7 @@ deb: $(UV) ## the Debian package: make deb ARCH=amd64|arm64 PY=3.10|3.11|3.13
 
 IMAGES := build/appliance
 DEB_QUICK = $(PYTHON) .ci/deb.py --uv $(UV) --level 0 --out $(IMAGES)
-test-appliance: appliance emulation $(IMAGES)/bookworm-arm64.tar $(IMAGES)/trixie-arm64.tar ## the package in booted and in emulated machines: faults, sandbox, upgrade (root)
+test-appliance: appliance emulation $(IMAGES)/bookworm-amd64-rtsp.tar $(IMAGES)/bookworm-arm64.tar $(IMAGES)/trixie-arm64.tar ## the package in booted and in emulated machines: faults, sandbox, upgrade (root)
 	@$(DEB_QUICK)/previous --version 0.0.1
 	@$(DEB_QUICK) --arch arm64 --python 3.11
 	@$(DEB_QUICK) --arch arm64 --python 3.13

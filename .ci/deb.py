@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--python", choices=("3.10", "3.11", "3.13"), default="3.11")
     parser.add_argument("--uv", default="uv", help="the uv that unpacks the wheels")
     parser.add_argument("--version", help="another version than the checkout's, to try upgrades")
-    parser.add_argument("--level", type=int, default=6, help="xz level; 1 for a quick try")
+    parser.add_argument("--level", type=int, default=6, help="xz level; 0 is gzip, for a quick try")
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     args = parser.parse_args()
     version = f"{args.version or own_version()}+py{args.python.replace('.', '')}"
@@ -93,9 +93,8 @@ def main() -> int:
     write_control(tree, version, args.arch, args.python)
     args.out.mkdir(exist_ok=True)
     package = args.out / f"edged_{version}_{args.arch}.deb"
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Zxz", f"-z{args.level}", "-b", tree, package], check=True
-    )
+    squeeze = ["-Zxz", f"-z{args.level}"] if args.level else ["-Zgzip", "-z1"]
+    subprocess.run(["dpkg-deb", "--root-owner-group", *squeeze, "-b", tree, package], check=True)
     return 0
 
 

@@ -7,8 +7,10 @@ once is dead and is opened anew; between due frames a camera is drained, never l
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlsplit
@@ -19,6 +21,7 @@ from edge.core.values import Frame, Pixels
 from edge.ports import AdapterError, Clock
 
 OPEN_TIMEOUT_MS = 10_000  # RTSP takes about 2 s to open
+ASK_S = 3.0
 READ_TIMEOUT_MS = 1_500  # FFmpeg's RTSP gives up after three of these
 WHOLE = 0.95  # of the frames that a header states: some containers only estimate the number
 
@@ -116,12 +119,12 @@ class CameraSource:
         shown = self._address.shown
         if shown.startswith("v4l2:"):
             capture = cv2.VideoCapture(shown.removeprefix("v4l2:"), cv2.CAP_V4L2)
-            hint = _device_hint(shown.removeprefix("v4l2:"))
+            hint = partial(_device_hint, shown.removeprefix("v4l2:"))
         else:
             capture = cv2.VideoCapture(self._address.url(), cv2.CAP_FFMPEG, _timeouts())
-            hint = f"is {urlsplit(shown).hostname} up, the path right, and the login accepted?"
+            hint = partial(_network_hint, self._address)
         if not capture.isOpened():
-            raise self._failed("open", "no picture came", hint)
+            raise self._failed("open", "no picture came", hint())
         return capture
 
     def _failed(self, operation: str, cause: str, hint: str) -> AdapterError:
@@ -174,6 +177,38 @@ def _timeouts() -> list[int]:
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS),
         *(cv2.CAP_PROP_N_THREADS, 1),
     ]
+
+
+def _network_hint(address: Address) -> str:
+    """OpenCV does not say why a stream does not open, so the camera is asked once more, without the login:
+    RTSP and HTTP both answer with a first line such as `RTSP/1.0 401 Unauthorized`."""
+    parts = urlsplit(address.shown)
+    where = parts.hostname or "", parts.port or (554 if parts.scheme == "rtsp" else 80)
+    if parts.scheme not in ("rtsp", "http"):
+        return f"is {parts.hostname} up, the path right, and the login accepted?"
+    asked = f"DESCRIBE {address.shown} RTSP/1.0\r\nCSeq: 1"
+    if parts.scheme == "http":
+        asked = f"GET {parts.path or '/'} HTTP/1.0\r\nHost: {parts.hostname}"
+    try:
+        with socket.create_connection(where, ASK_S) as connection:
+            connection.settimeout(ASK_S)
+            connection.sendall(f"{asked}\r\n\r\n".encode())
+            answer = connection.recv(64).decode("latin-1").split()
+    except PermissionError:
+        return "the sandbox does not let it through: `sudo edged apply`, then restart"
+    except OSError as error:
+        return f"{parts.hostname}, port {where[1]}: {error.strerror or error}; is it powered and connected?"
+    return _meaning(answer[1] if len(answer) > 1 else "", login=bool(address.username))
+
+
+def _meaning(status: str, *, login: bool) -> str:
+    """What the camera's answer to somebody without a login says about the one who had it, or had none."""
+    if status in ("401", "403"):
+        wrong = "it refuses the login: check username and password_file of the camera"
+        return wrong if login else "it wants a login: give the camera a username and a password_file"
+    if status == "404":
+        return "it answers, but knows no such path: see its manual for the address of the stream"
+    return "it answers, but what comes is no stream that can be read: is it H.264, H.265 or MJPEG?"
 
 
 def _device_hint(device: str) -> str:

@@ -150,8 +150,44 @@ def test_a_network_camera_is_a_source_like_any_other(mjpeg_camera: str) -> None:
 def test_a_camera_that_is_not_there_says_what_to_look_at() -> None:
     with pytest.raises(AdapterError, match=r"/dev/video99 does not exist: is the camera plugged in"):
         next(CameraSource("door", Address("v4l2:/dev/video99"), StoppedClock(), 10).frames())
-    with pytest.raises(AdapterError, match=r"is 127\.0\.0\.1 up"):
+    with pytest.raises(AdapterError, match=r"127\.0\.0\.1, port 9: Connection refused; is it powered"):
         next(CameraSource("door", Address("rtsp://127.0.0.1:9/x"), StoppedClock(), 10).frames())
+
+
+class Stubborn(http.server.BaseHTTPRequestHandler):
+    """A camera that refuses, as its path says: /401."""
+
+    def do_GET(self) -> None:
+        self.send_error(int(self.path[1:]))
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def stubborn_camera() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stubborn) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("path", "login", "hint"),
+    [
+        ("/401", ("viewer", "p@ssword"), "it refuses the login: check username and password_file"),
+        ("/401", (), "it wants a login"),
+        ("/404", (), "knows no such path"),
+        ("/503", (), "no stream that can be read"),
+    ],
+)
+def test_a_camera_that_answers_but_gives_no_picture_says_why(
+    stubborn_camera: str, path: str, login: tuple[str, ...], hint: str
+) -> None:
+    address = Address(stubborn_camera + path, *login)
+    with pytest.raises(AdapterError, match=hint) as caught:
+        next(CameraSource("door", address, StoppedClock(), 10).frames())
+    assert "p@ss" not in str(caught.value)
 
 
 def test_a_cameras_login_reaches_opencv_but_no_message() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "build/appliance"
+CANNOT = "this machine cannot boot a container: it takes root, overlayfs, and a kernel with cgroups v2"
 
 
 class Container:
@@ -29,7 +30,13 @@ class Container:
         for name in ("root", "upper", "work"):
             (self._work / name).mkdir()
         layers = f"lowerdir={lower},upperdir={self._work / 'upper'},workdir={self._work / 'work'}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "overlay", "overlay", "-o", layers, self.root],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert mounted.returncode == 0, f"{CANNOT}\n{mounted.stderr}"
         self._machine: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -46,11 +53,16 @@ class Container:
             stdout=(self._work / "console").open("wb"),
             stderr=subprocess.STDOUT,
         )
-        wait_for(self._find_leader, 20, "the container's process 1")
-        running = ["systemctl", "is-system-running"]
-        wait_for(
-            lambda: self.output(*running, check=False) in ("running", "degraded", "starting"), 30, "boot"
-        )
+        try:
+            wait_for(self._find_leader, 20, "the container's process 1")
+            wait_for(self._is_up, 60, "boot")
+        except AssertionError as error:
+            said = (self._work / "console").read_text(errors="replace")[-2000:]
+            raise AssertionError(f"{CANNOT}\n{error}\nsystemd-nspawn said:\n{said}") from None
+
+    def _is_up(self) -> bool:
+        state = self.output("systemctl", "is-system-running", check=False)
+        return state in ("running", "degraded", "starting")
 
     def _find_leader(self) -> bool:
         assert self._machine
@@ -85,6 +97,9 @@ class Container:
         path = self.root / target.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+    def read(self, path: str) -> str:
+        return (self.root / path.lstrip("/")).read_text()
 
     def install(self, package: Path) -> None:
         self.put(package, f"/root/{package.name}")
