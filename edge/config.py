@@ -29,7 +29,8 @@ PointOf = tuple[Fraction, Fraction]
 Polygon = Annotated[tuple[PointOf, ...], Field(min_length=3, max_length=32)]
 
 DEFAULT_PATH = Path("/etc/edged/edged.yaml")
-SOURCE = re.compile(r"^(rtsps?://|https?://|v4l2:/dev/|csi:\d|file:).")
+SOURCE = re.compile(r"^(rtsps?://|https?://|v4l2:/dev/|file:).")
+CSI = "a CSI camera is not read directly: serve it as RTSP on this device, and give rtsp://127.0.0.1/…"
 MIN_LINE = 0.01  # of the picture: a shorter line is a slip of the pen
 MIN_OFF_LINE = 0.005
 
@@ -177,6 +178,8 @@ class Camera(Section):
     @field_validator("source")
     @classmethod
     def _source(cls, source: str) -> str:
+        if source.startswith("csi:"):
+            raise ValueError(CSI)
         if not SOURCE.match(source):
             raise ValueError(
                 "no such kind of source: use rtsp://, http://, v4l2:/dev/video0 or file:clip.mp4"

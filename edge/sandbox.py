@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.config import Camera, Config, credential_name
+from edge.config import Config, credential_name
 
 LOCALHOST = ("127.0.0.0/8", "::1/128")
 PRIVATE = (
@@ -65,17 +65,11 @@ def _addresses(config: Config) -> Iterator[str]:
 
 
 def _devices(config: Config) -> Iterator[str]:
-    groups = dict.fromkeys(group for camera in config.cameras for group in _device_groups(camera))
-    if groups:
+    if any(camera.source.startswith("v4l2:") for camera in config.cameras):
         yield "PrivateDevices=no"
         yield "SupplementaryGroups=video"
-        yield from (f"DeviceAllow=char-{group} rw" for group in groups)
-
-
-def _device_groups(camera: Camera) -> tuple[str, ...]:
-    """Names of /proc/devices, so that a camera may be plugged in late or change its number."""
-    kind = camera.source.partition(":")[0]
-    return {"v4l2": ("video4linux",), "csi": ("video4linux", "media", "dma_heap")}.get(kind, ())
+        # A name of /proc/devices, so that a camera may be plugged in late or change its number.
+        yield "DeviceAllow=char-video4linux rw"
 
 
 def _credentials(config: Config) -> Iterator[str]:

@@ -39,10 +39,11 @@ def redacted(text: str) -> str:
 class JournalHandler(logging.Handler):
     """Sends records to the journal; what it does not take goes to stderr."""
 
-    def __init__(self, address: str = JOURNAL) -> None:
+    def __init__(self, address: str) -> None:
         super().__init__()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._address = address
+        self.setFormatter(logging.Formatter("%(message)s"))  # priority and place are fields of their own
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -113,7 +114,7 @@ def log_to_journal(level: int) -> None:
     """Send the log to the journal where that is what stderr is, else to stderr as plain lines."""
     handler: logging.Handler
     if os.environ.get("JOURNAL_STREAM") and os.path.exists(JOURNAL):
-        handler = JournalHandler()
+        handler = JournalHandler(JOURNAL)
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))

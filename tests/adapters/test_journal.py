@@ -109,17 +109,31 @@ def test_a_flood_is_held_back_and_its_size_is_told() -> None:
     assert passed(1) == "no"
 
 
-def test_on_a_terminal_the_lines_are_plain(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """Given back as it was."""
     before = logging.root.handlers[:], logging.root.level
+    yield logging.root
+    logging.root.handlers[:], logging.root.level = before
+
+
+def test_as_a_service_the_message_is_the_words_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, journal: socket.socket, root_logger: logging.Logger
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    monkeypatch.setattr("edge.adapters.journal.JOURNAL", str(tmp_path / "journal"))
+    log_to_journal(logging.INFO)
+    logging.getLogger("x").warning("%d cameras", 2)
+    assert entry(journal)["MESSAGE"] == "2 cameras"
+
+
+def test_on_a_terminal_the_lines_are_plain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root_logger: logging.Logger
+) -> None:
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    try:
-        log_to_journal(logging.INFO)
-        logging.getLogger("x").info("fine")
-        logging.getLogger("x").debug("unseen")
-    finally:
-        logging.root.handlers[:], logging.root.level = before
+    log_to_journal(logging.INFO)
+    logging.getLogger("x").info("fine")
+    logging.getLogger("x").debug("unseen")
     assert re.fullmatch(r"\d\d:\d\d:\d\d INFO    fine\n", capsys.readouterr().err)
 
 

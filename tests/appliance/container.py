@@ -67,9 +67,10 @@ class Container:
     def _find_leader(self) -> bool:
         assert self._machine
         children = Path(f"/proc/{self._machine.pid}/task/{self._machine.pid}/children").read_text().split()
-        if children:
-            self._leader = int(children[0])
-        return bool(children)
+        # The first child only prepares; the machine's process 1 is the one that is 1 in its own namespace.
+        inner = [int(pid) for pid in children if _names_itself_1(pid)]
+        self._leader = inner[0] if inner else 0
+        return bool(inner)
 
     def run(
         self, *command: str, check: bool = True, stdin: str | None = None
@@ -147,6 +148,14 @@ class Container:
             self._machine.wait(20)
         subprocess.run(["umount", "--lazy", self.root], check=True)
         shutil.rmtree(self._work, ignore_errors=True)
+
+
+def _names_itself_1(pid: str) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return any(line.startswith("NSpid:") and line.split()[2:] == ["1"] for line in status.splitlines())
 
 
 def unpacked(image: str) -> Path:

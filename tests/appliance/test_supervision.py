@@ -45,6 +45,7 @@ def test_people_are_counted_and_published(counting: Container) -> None:
 def test_the_journal_has_fields_and_the_catalog_explains_them(counting: Container) -> None:
     started = counting.journal("EDGED_EVENT=started")[-1]
     assert started["SYSLOG_IDENTIFIER"] == "edged"
+    assert started["MESSAGE"].startswith("edged "), "the words alone, for who reads them"
     explained = counting.output("journalctl", "-x", "-u", "edged", "EDGED_EVENT=started", "-n1", "--no-pager")
     assert "What to do: nothing." in explained
 
