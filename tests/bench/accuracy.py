@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from edge.adapters import tflite
 from edge.core.values import Event, Moment
 from edge.pipeline import Pipeline
+from edge.ports import Detector
+from tests.bench import seen
 from tests.bench.clips import AS_IT_IS, DEGRADED, SHARED, Clip, Variant, Verdict, judge, load
 
 
@@ -27,13 +28,14 @@ def main() -> int:
     parser.add_argument("--clips", type=Path, default=SHARED / "data/clips.json")
     parser.add_argument("--only", nargs="*", help="ids of clips")
     parser.add_argument("--degraded", action="store_true")
+    parser.add_argument("--remember", type=Path, metavar="FILE", help="look at each picture only once, ever")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if not args.clips.exists():
         print(f"no reference clips at {args.clips}: set EDGED_SHARED or give --clips")
         return 2
     clips = [clip for clip in load(args.clips) if not args.only or clip.id in args.only]
-    detector = tflite.PersonDetector(tflite.models_dir(), threads=2)
+    detector = seen.detector(args.remember)
     verdicts = []
     for variant in (AS_IT_IS, *(DEGRADED if args.degraded else ())):
         print(f"\n{variant.name}\n{'clip':<18}{'true':>10}{'counted':>10}{'matched':>9}  wrong")
@@ -47,7 +49,7 @@ def main() -> int:
     return 0 if all(verdict.exact for verdict in verdicts if verdict.variant == AS_IT_IS.name) else 1
 
 
-def run(clip: Clip, variant: Variant, detector: tflite.PersonDetector) -> Verdict:
+def run(clip: Clip, variant: Variant, detector: Detector) -> Verdict:
     """One clip through the pipeline, from its first frame to shutdown."""
     clip = variant.of(clip)
     pipeline, events = Pipeline(clip.scene, detector), list[Event]()

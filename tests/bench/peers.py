@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from edge.adapters import tflite
 from edge.core.tracker import Tracker
 from edge.core.values import Box, Detection, Frame
+from tests.bench import seen
 from tests.bench.clips import SHARED, Clip, frames, load
 
 Row = tuple[int, int, float, float, float, float]  # frame from 1, id, x, y, width, height
@@ -35,6 +35,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=Path, default=SHARED / "data/clips.json")
+    parser.add_argument("--remember", type=Path, metavar="FILE", help="look at each picture only once, ever")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if not args.clips.exists():
@@ -44,7 +45,7 @@ def main() -> int:
     results = [
         {"sequence": name, "tracker": tracker} | scores
         for clip in sequences.values()
-        for name, found in detected(clip)
+        for name, found in detected(clip, args.remember)
         for tracker, scores in compared(clip, found)
     ]
     print(f"{'sequence':<34}{'tracker':<12}" + "".join(f"{score:>8}" for score in SCORES))
@@ -55,9 +56,9 @@ def main() -> int:
     return 0
 
 
-def detected(clip: Clip) -> Iterable[tuple[str, Found]]:
+def detected(clip: Clip, remember: Path | None) -> Iterable[tuple[str, Found]]:
     """The sequence with our detections, and with the public ones where there are some."""
-    detector = tflite.PersonDetector(tflite.models_dir(), threads=2)
+    detector = seen.detector(remember)
     yield f"{clip.path.stem}, our detections", [(f, detector.detect(f.pixels)) for f in frames(clip.path)]
     if clip.detections:
         public: dict[int, list[Detection]] = {}
