@@ -3,7 +3,7 @@
 The rules of this file:
 1. A line is crossed by a path that runs through its segment and is then held on the other side: farther away
    than the hysteresis, for longer than the hold.
-2. Entry and exit of one path alternate.
+2. Who walks round the line's end has not crossed it, and may cross it again in the same direction.
 3. A crossing carries the moment when the path cut the line, not that of the decision.
 4. Who is first seen at the picture's border came in there, who is last seen at it went out there: the step
    between the border and the person belongs to the path.
@@ -82,7 +82,6 @@ class Passage:
         self._last: Step | None = None
         self._drawn: Step | None = None
         self._beyond: tuple[Side, Moment] | None = None
-        self._counted: Kind | None = None
 
     def step(self, step: Step) -> Passed | None:
         """The crossing that this step decides, if any."""
@@ -117,9 +116,8 @@ class Passage:
     def _take(self, side: Side, reason: str) -> Passed | None:
         kind = COUNTED.get((self._side, side, max(-1, min(self._way, 1))))
         self._side, self._way, self._beyond = side, 0, None
-        if kind is None or kind is self._counted or self._cut is None:
+        if kind is None or self._cut is None:
             return None
-        self._counted = kind
         return Passed(kind, self._cut, reason)
 
     def _trace(self, end: Step | None) -> None:
