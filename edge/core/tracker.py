@@ -41,7 +41,8 @@ class TrackerSettings:
     confirm_s: float = 0.25  # a person is seen for this long ...
     confirm_hits: int = 3  # ... and this often, and has ...
     moved_bh: float = 0.35  # ... moved this far, ...
-    standing_score: float = 0.6  # ... or scores this on average
+    standing_score: float = 0.6  # ... or scores this on average, ...
+    filled_max: float = 0.7  # ... in a box that people who are known already fill less than this
     fresh_s: float = 0.6  # unseen for longer, a track is lost: it competes for what the others leave
     memory_s: float = 2.5  # and after this it is forgotten
     tentative_s: float = 0.3  # an unconfirmed one is forgotten sooner
@@ -72,6 +73,7 @@ class _Rows:
     score: Floats
     mean_score: Floats
     hits: Ints
+    apart: Ints
     confirmed: Flags
     born_s: Floats
     seen_s: Floats
@@ -96,6 +98,7 @@ class _Rows:
             score=scores,
             mean_score=scores.copy(),
             hits=np.ones(n, np.int64),
+            apart=np.zeros(n, np.int64),
             confirmed=np.zeros(n, bool),
             born_s=np.full(n, now),
             seen_s=np.full(n, now),
@@ -142,6 +145,7 @@ class Tracker:
         rows, taken = self._associate(boxes, scores, frame.pixels)
         if len(rows):
             self._correct(rows, _centred(boxes[taken]), scores[taken])
+            self._confirm(rows, boxes[taken])
             self._dress(rows, boxes[taken], frame.pixels)
         self._spawn(boxes, scores, taken)
         self._prune(frame.size)
@@ -222,8 +226,21 @@ class Tracker:
         np.maximum(
             r.moved, np.hypot(way[:, 0], way[:, 1]) / r.at[:, 3], out=r.moved, where=r.seen_s == self._now
         )
-        proved = (r.moved >= s.moved_bh) | (r.mean_score >= s.standing_score)
-        r.confirmed |= proved & (r.hits >= s.confirm_hits) & (r.seen_s - r.born_s >= s.confirm_s)
+
+    def _confirm(self, rows: Ints, found: Floats) -> None:
+        """Who has been seen for long enough, often enough, and has moved or scores well, is a person. A box
+        that known people fill proves nobody: detectors put one around two who walk side by side."""
+        r, s = self._rows, self._set
+        new = np.flatnonzero(~r.confirmed[rows])
+        if not len(new):
+            return
+        rows, found = rows[new], found[new]
+        known = r.boxes()[r.confirmed & (r.seen_s == self._now)]
+        filled = geometry.intersections(found, known).sum(axis=1) / np.maximum(geometry.areas(found), 1e-9)
+        r.apart[rows] += filled < s.filled_max
+        proved = (r.moved[rows] >= s.moved_bh) | (r.mean_score[rows] >= s.standing_score)
+        lasting = self._now - r.born_s[rows] >= s.confirm_s
+        r.confirmed[rows] = proved & lasting & (r.apart[rows] >= s.confirm_hits)
 
     def _dress(self, rows: Ints, boxes: Floats, pixels: Pixels) -> None:
         """Learn the colour of clothes, from well seen people whom nobody overlaps."""

@@ -77,6 +77,16 @@ def test_a_poor_score_continues_a_person_but_starts_none() -> None:
     assert [(track.id, track.seen) for track in tracks] == [(1, True)]
 
 
+def test_a_box_around_two_who_walk_side_by_side_is_nobody() -> None:
+    tracker = Tracker()
+    for index, foot in enumerate(walk(LEFT, RIGHT)):
+        assert foot is not None
+        pair = [seen(foot), seen((foot[0] + 42, foot[1]))]
+        both = Detection(Box(pair[0].box.x1, pair[0].box.y1, pair[1].box.x2, pair[1].box.y2), 0.7)
+        tracks = tracker.update([*pair, *[both] * (index >= 10)], frame(index))
+    assert [track.id for track in tracks if track.confirmed] == [1, 2]
+
+
 def test_furniture_that_scores_poorly_takes_no_passing_person() -> None:
     rack, path = (500.0, 300.0), walk((400, 300), (600, 300), speed=5)
     tracker = Tracker()
