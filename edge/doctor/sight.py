@@ -123,11 +123,10 @@ def _stands_at(box: Box, line: Line) -> bool:
 
 
 def _height_to_network(box: Box, scene: Scene, size: tuple[int, int]) -> float:
-    """Small people are looked at through the near view, if there is one."""
-    settings = ViewSettings()
-    near = near_view(scene.lines, scene.zones, size, settings)
-    is_near = near is not None and box.height <= settings.large * max(size)
-    side = max(near.x2 - near.x1, near.y2 - near.y1) if near is not None and is_near else max(size)
+    """People who fit into the near view are looked at through it, if there is one."""
+    near = near_view(scene.lines, scene.zones, size, ViewSettings())
+    fits = near is not None and box.height < near.y2 - near.y1
+    side = max(near.x2 - near.x1, near.y2 - near.y1) if near is not None and fits else max(size)
     return box.height * NETWORK / side
 
 
