@@ -68,7 +68,8 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         clock = SystemClock()
         models = tflite.models_dir()
         check = stack.enter_context(closing(check_models(config, models)))
-        detector = Timed(tflite.PersonDetector(models, config.detector.model, config.detector.threads), clock)
+        how = config.detector
+        detector = Timed(tflite.PersonDetector(models, how.model, how.threads, how.delegate), clock)
         outbox = stack.enter_context(closing(open_outbox(options.state_dir)))
         tier = open_visit_tier(config, options, notifier, clock)
         contract = contract_of(config, options.file)
@@ -103,7 +104,8 @@ def check_models(config: Config, models: Path) -> SelfCheck:
     """A child process runs what this one is about to load; its verdict is waited for before the cameras."""
     visit = config.privacy.tier == "visit"
     others = [name for name, spec in tflite.manifest(models).items() if visit and spec.role != "person"]
-    return SelfCheck(models, [config.detector.model, *others], config.detector.threads)
+    how = config.detector
+    return SelfCheck(models, [how.model, *others], how.threads, how.delegate)
 
 
 def open_visit_tier(config: Config, options: Options, notifier: Notifier, clock: Clock) -> VisitTier | None:

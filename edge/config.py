@@ -33,6 +33,7 @@ SOURCE = re.compile(r"^(rtsps?://|https?://|v4l2:/dev/|file:).")
 CSI = "a CSI camera is not read directly: serve it as RTSP on this device, and give rtsp://127.0.0.1/…"
 MIN_LINE = 0.01  # of the picture: a shorter line is a slip of the pen
 MIN_OFF_LINE = 0.005
+DELEGATES = ("xnnpack", "edgetpu", "gpu")
 
 
 def credential_name(path: Path) -> str:
@@ -98,6 +99,16 @@ class Detector(Section):
     """A person model of models/manifest.toml."""
     threads: int = Field(default=1, ge=1, le=4)
     """Inference threads; 1 or 2 leaves the board room for the rest."""
+    delegate: str = "xnnpack"
+    """What runs the networks: xnnpack (the processor), edgetpu, gpu, or external:/path/of/a/library.so."""
+
+    @field_validator("delegate")
+    @classmethod
+    def _delegate(cls, delegate: str) -> str:
+        if delegate not in DELEGATES and not re.fullmatch(r"external:/.+", delegate):
+            known = ", ".join(DELEGATES)
+            raise ValueError(f"no such delegate: use {known}, or external: and a library's whole path")
+        return delegate
 
 
 class LineSection(Section):

@@ -88,14 +88,15 @@ def open_tier(
     for risk in config.privacy.warnings:
         log.warning("%s", risk)
     directory = tflite.models_dir()
-    embedder = tflite.Embedder(directory, EMBEDDER_MODEL)
+    delegate = config.detector.delegate
+    embedder = tflite.Embedder(directory, EMBEDDER_MODEL, delegate=delegate)
     specs = tflite.manifest(directory)
     threshold = int(specs[EMBEDDER_MODEL].thresholds["hash"])
     make = partial(_visitors, config, embedder, threshold, runtime_dir, keep, now_s)
     groups = {group: make(group) for group in sorted({camera.group for camera in config.cameras})}
     models = {name: specs[name].sha256 for name in (FINDER_MODEL, FACE_MODEL, EMBEDDER_MODEL)}
-    finder, detector = (tflite.FaceDetector(directory, name) for name in (FINDER_MODEL, FACE_MODEL))
-    return VisitTier(groups, finder, detector, embedder, models, runtime_dir)
+    faces = partial(tflite.FaceDetector, directory, delegate=delegate)
+    return VisitTier(groups, faces(FINDER_MODEL), faces(FACE_MODEL), embedder, models, runtime_dir)
 
 
 def _visitors(

@@ -53,6 +53,22 @@ def changed(path: str, value: Any) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
+@pytest.mark.parametrize(
+    ("delegate", "right"),
+    [("edgetpu", True), ("external:/usr/lib/libnpu.so", True), ("tpu", False), ("external:libnpu.so", False)],
+)
+def test_an_accelerator_is_named_or_is_a_library_s_whole_path(
+    delegate: str, right: bool, tmp_path: Path
+) -> None:
+    config, problems = load_text(tmp_path, changed("detector/delegate", delegate))
+    if right:
+        assert config is not None
+        assert config.detector.delegate == delegate
+    else:
+        (problem,) = problems
+        assert "detector.delegate: no such delegate: use xnnpack, edgetpu, gpu, or external: and" in problem
+
+
 def test_the_smallest_file_gets_sane_defaults(tmp_path: Path) -> None:
     config, problems = load_text(tmp_path, yaml.safe_dump(SMALLEST))
     assert problems == []

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,41 @@ def _delegates(name: str) -> list[Any]:
         known = ", ".join([XNNPACK, *LIBRARIES, "external:LIBRARY"])
         raise ModelError("find delegate", name, f"known are {known}")
     try:
-        ctypes.CDLL(library)  # load_delegate leaves a broken object behind when there is no such library
+        found = ctypes.CDLL(library)  # load_delegate leaves a broken object behind where there is none
+        for function in ("create", "destroy"):
+            getattr(found, f"tflite_plugin_{function}_delegate")
         return [_runtime().load_delegate(library)]
     except (OSError, ValueError, RuntimeError, AttributeError) as error:
-        cause = str(error).strip().splitlines()[-1]
-        log.warning("delegate %s cannot be loaded (%s): the models run on the CPU instead", name, cause)
+        _give_up(name, str(error))
         return []
+
+
+@cache
+def _give_up(name: str, cause: str) -> None:
+    """Said once for all networks."""
+    last = (cause.strip() or "it says nothing").splitlines()[-1]
+    log.warning("delegate %s cannot be used (%s): the models run on the CPU instead", name, last)
+
+
+def _interpreter(model: bytes, threads: int, delegate: str) -> Any:
+    """With the delegate, or without it when it does not take the graph. ValueError or RuntimeError when the
+    runtime does not take it either."""
+    delegates = _delegates(delegate)
+    if delegates:
+        try:
+            return _prepared(model, threads, delegates)
+        except (ValueError, RuntimeError) as error:
+            _give_up(delegate, str(error))
+    return _prepared(model, threads, [])
+
+
+def _prepared(model: bytes, threads: int, delegates: Sequence[Any]) -> Any:
+    with _hushed():
+        made = _runtime().Interpreter(
+            model_content=model, num_threads=threads, experimental_delegates=delegates
+        )
+        made.allocate_tensors()
+    return made
 
 
 class Network:
@@ -120,12 +150,9 @@ class Network:
     def __init__(self, directory: Path, spec: ModelSpec, threads: int = 1, delegate: str = XNNPACK) -> None:
         self.spec = spec
         self._path = str(directory / spec.file)
-        options = {"num_threads": threads, "experimental_delegates": _delegates(delegate)}
         model = content(directory, spec)
         try:
-            with _hushed():
-                self._interpreter = _runtime().Interpreter(model_content=model, **options)
-                self._interpreter.allocate_tensors()
+            self._interpreter = _interpreter(model, threads, delegate)
         except (ValueError, RuntimeError) as error:
             raise self._refuse(str(error).splitlines()[0]) from None
         self._input, self._size = self._find_input()

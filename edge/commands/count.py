@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     job = chosen(args.config, args.camera)
     scene, settings = job.scene, job.detector
     tier = visit_tier(job.config)
-    detector = tflite.PersonDetector(tflite.models_dir(), settings.model, settings.threads)
+    detector = tflite.PersonDetector(tflite.models_dir(), settings.model, settings.threads, settings.delegate)
     with ExitStack() as stack:
         source = stack.enter_context(closing(FileSource(scene.camera, args.clip, ClipClock())))
         watchers = list(watching(args, scene, source.fps, stack))

@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     chosen(args.config, args.camera)  # the same questions about the camera as `edged count` asks
     camera = next(one for one in config.cameras if args.camera in (None, one.id))
     line = line_of(camera, args.line)
-    detector = tflite.PersonDetector(tflite.models_dir(), config.detector.model, config.detector.threads)
+    how = config.detector
+    detector = tflite.PersonDetector(tflite.models_dir(), how.model, how.threads, how.delegate)
     pipeline = Pipeline(camera.to_scene(), detector)
     passed = 0
     with closing(app.source_of(camera, args.config.parent, SystemClock())) as source:

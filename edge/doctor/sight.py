@@ -131,4 +131,5 @@ def _height_to_network(box: Box, scene: Scene, size: tuple[int, int]) -> float:
 
 
 def _detector(config: Config) -> tflite.PersonDetector:
-    return tflite.PersonDetector(tflite.models_dir(), config.detector.model, config.detector.threads)
+    settings = config.detector
+    return tflite.PersonDetector(tflite.models_dir(), settings.model, settings.threads, settings.delegate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import sys
 import types
@@ -88,24 +87,6 @@ def test_a_crop_that_is_a_view_is_seen_like_its_copy() -> None:
     seen = box.canvas.copy()
     box.place(noise[50:250, 100:300].copy())
     assert np.array_equal(seen, box.canvas)
-
-
-def test_a_delegate_that_cannot_load_is_a_warning_and_the_cpu_does_the_work(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        detector = tflite.PersonDetector(MODELS, PERSON, delegate="external:/nowhere/libnpu.so")
-    assert "external:/nowhere/libnpu.so cannot be loaded (/nowhere/libnpu.so: cannot open" in caplog.text
-    assert detector.detect(np.zeros((90, 160, 3), np.uint8)) == ()
-
-
-@pytest.mark.parametrize("name", ["edgetpu", "gpu"])
-def test_named_delegates_fall_back_where_they_are_not_installed(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        tflite.FaceDetector(MODELS, delegate=name)
-    assert f"delegate {name} cannot be loaded" in caplog.text
 
 
 def test_an_unknown_delegate_is_answered_with_the_known_ones() -> None:
