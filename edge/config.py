@@ -181,6 +181,8 @@ class Camera(Section):
     """Counting lines."""
     zones: tuple[ZoneSection, ...] = Field(default=(), max_length=16)
     """Zones."""
+    near_view: bool = True
+    """Look closer where the lines are, when they lie in a small part of the picture."""
     group: Id = "main"
     """Tier visit: cameras of one group share keys, so that an entry at one can end at another."""
     ignore: tuple[Polygon, ...] = Field(default=(), max_length=16)
@@ -215,7 +217,8 @@ class Camera(Section):
 
     def to_scene(self) -> Scene:
         lines = tuple(line.to_line() for line in self.lines)
-        return Scene(self.id, lines, tuple(zone.to_zone() for zone in self.zones), self.ignore)
+        zones = tuple(zone.to_zone() for zone in self.zones)
+        return Scene(self.id, lines, zones, self.ignore, self.near_view)
 
 
 class Config(Section):

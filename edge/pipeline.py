@@ -36,7 +36,7 @@ class Pipeline:
 
     def __init__(self, scene: Scene, detector: Detector, faces: FaceStage | None = None) -> None:
         self._scene, self._detector, self._faces = scene, detector, faces
-        self._gaze = Gaze(scene.lines, scene.zones)
+        self._gaze = Gaze(scene)
         self._tracker = Tracker()
         self._counter = Counter(scene.camera, scene.lines, scene.zones)
         self.tracks: tuple[Track, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.config import Camera, Config
 from edge.section import Section
 
-LIVE = frozenset({"lines", "zones", "ignore"})  # of a camera
+LIVE = frozenset({"lines", "zones", "ignore", "near_view"})  # of a camera
 
 
 def merged(running: Config, wanted: Config) -> Config:

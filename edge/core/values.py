@@ -158,12 +158,14 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is counted in one camera's picture; `ignore` is blacked out. All points are fractions of it."""
+    """What is counted in one camera's picture; `ignore` is blacked out. All points are fractions of it.
+    `near_view` says whether the detector may look closer where people are counted; see `core.views`."""
 
     camera: str
     lines: tuple[Line, ...] = ()
     zones: tuple[Zone, ...] = ()
     ignore: tuple[tuple[Point, ...], ...] = ()
+    near_view: bool = True
 
 
 def _scaler(width: float, height: float) -> Callable[[Point], Point]:

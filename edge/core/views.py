@@ -20,7 +20,7 @@ from itertools import compress
 import numpy as np
 
 from edge.core.geometry import Floats
-from edge.core.values import Box, Detection, Frame, Line, Pixels, Point, Zone, elapsed_s
+from edge.core.values import Box, Detection, Frame, Pixels, Point, Scene, elapsed_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,8 @@ class View:
 class Gaze:
     """Looks at each frame through the views that are due, and gives back one set of detections."""
 
-    def __init__(
-        self, lines: Sequence[Line], zones: Sequence[Zone], settings: ViewSettings | None = None
-    ) -> None:
-        self._lines, self._zones = tuple(lines), tuple(zones)
-        self._set = settings or ViewSettings()
+    def __init__(self, scene: Scene, settings: ViewSettings | None = None) -> None:
+        self._scene, self._set = scene, settings or ViewSettings()
         self._size: tuple[int, int] | None = None
         self._near: View | None = None
         self._whole_s = -np.inf
@@ -66,7 +63,7 @@ class Gaze:
         """The people in the frame, in its pixels."""
         if frame.size != self._size:
             self._size = frame.size
-            self._near = near_view(self._lines, self._zones, frame.size, self._set)
+            self._near = near_view(self._scene, frame.size, self._set)
         whole_is_due = elapsed_s(self._whole_s, frame.monotonic_s) >= self._set.whole_s
         if self._near is None or whole_is_due:
             self._whole_s = frame.monotonic_s
@@ -78,12 +75,14 @@ class Gaze:
         return tuple(detection for detection, parted in zip(found, cut, strict=True) if not parted)
 
 
-def near_view(
-    lines: Sequence[Line], zones: Sequence[Zone], size: tuple[int, int], settings: ViewSettings
-) -> View | None:
-    """A view around all lines and zones, or around the lines alone; None where it gains too little."""
-    shapes = [[line.scaled(*size).start, line.scaled(*size).end] for line in lines]
-    areas = [list(zone.scaled(*size).polygon) for zone in zones]
+def near_view(scene: Scene, size: tuple[int, int], settings: ViewSettings | None = None) -> View | None:
+    """A view around all lines and zones, or around the lines alone; None where it gains too little, or is not
+    wanted."""
+    settings = settings or ViewSettings()
+    if not scene.near_view:
+        return None
+    shapes = [[line.scaled(*size).start, line.scaled(*size).end] for line in scene.lines]
+    areas = [list(zone.scaled(*size).polygon) for zone in scene.zones]
     for chosen in ([*shapes, *areas], shapes):
         low, high = _around(chosen, settings) if chosen else (np.zeros(2), np.full(2, np.inf))
         part = max(float(((high - low) / size).max()), settings.part_min)

@@ -17,7 +17,7 @@ from edge.config import Config
 from edge.core import geometry
 from edge.core.health import FPS_MIN
 from edge.core.values import Box, Frame, Line, Scene
-from edge.core.views import Gaze, ViewSettings, near_view
+from edge.core.views import Gaze, near_view
 from edge.doctor.findings import Check, Patient, Verdict, failure, ok, warn_if
 from edge.pipeline import blackout
 from edge.ports import AdapterError, Detector
@@ -68,6 +68,7 @@ def check_cameras(patient: Patient) -> Iterator[Check]:
             with closing(app.source_of(camera, patient.file.parent, SystemClock())) as source:
                 frames = list(islice(source.frames(), FRAMES))
             yield from look_through(part, frames, lossless=source.lossless)
+            yield from tell_near_view(part, frames, camera.to_scene())
             yield from measure_people(part, frames, camera.to_scene(), _detector(patient.config))
         except AdapterError as error:
             yield failure(part, error)
@@ -99,9 +100,21 @@ def judge_light(part: str, frames: Sequence[Frame]) -> Check:
     return warn_if(light >= BLOWN or white > WHITE_SHARE_MAX, part, found, remedy)
 
 
+def tell_near_view(part: str, frames: Sequence[Frame], scene: Scene) -> Iterator[Check]:
+    """Where the detector looks closer than at the whole picture."""
+    near = near_view(scene, frames[0].size) if frames else None
+    if near:
+        larger = frames[0].size[0] / (near.x2 - near.x1)
+        where = f"from {near.x1},{near.y1} to {near.x2},{near.y2}"
+        yield ok(part, f"looked at {larger:.1f} times closer {where} (near_view: false turns it off)")
+    elif frames:
+        why = "the lines and zones fill it" if scene.near_view else "near_view is false"
+        yield ok(part, f"looked at as a whole: {why}")
+
+
 def measure_people(part: str, frames: Sequence[Frame], scene: Scene, detector: Detector) -> Iterator[Check]:
     """The height of the people at each line, in the pixels of the network's picture where it looks there."""
-    gaze, people = Gaze(scene.lines, scene.zones), list[Box]()
+    gaze, people = Gaze(scene), list[Box]()
     for frame in frames[::3]:
         blackout(frame.pixels, scene.ignore)
         people += [found.box for found in gaze.look(frame, detector.detect) if found.score > SCORE_MIN]
@@ -124,7 +137,7 @@ def _stands_at(box: Box, line: Line) -> bool:
 
 def _height_to_network(box: Box, scene: Scene, size: tuple[int, int]) -> float:
     """People who fit into the near view are looked at through it, if there is one."""
-    near = near_view(scene.lines, scene.zones, size, ViewSettings())
+    near = near_view(scene, size)
     fits = near is not None and box.height < near.y2 - near.y1
     side = max(near.x2 - near.x1, near.y2 - near.y1) if near is not None and fits else max(size)
     return box.height * NETWORK / side

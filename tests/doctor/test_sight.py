@@ -10,7 +10,15 @@ import pytest
 from edge.adapters.selfcheck import Checked
 from edge.core.values import Box, Detection, Frame, Line, Pixels, Scene
 from edge.doctor.findings import Verdict
-from edge.doctor.sight import check_cameras, check_models, judge, judge_light, look_through, measure_people
+from edge.doctor.sight import (
+    check_cameras,
+    check_models,
+    judge,
+    judge_light,
+    look_through,
+    measure_people,
+    tell_near_view,
+)
 from tests.doctor import patient, told
 
 DOOR = Line("door", (0.4, 0.5), (0.6, 0.5), (0.5, 0.9))
@@ -65,6 +73,20 @@ def test_dark_and_blown_pictures_are_told_with_their_own_remedies(
 def test_a_slow_camera_is_told() -> None:
     slow, _ = look_through("camera door", pictures(100, fps=2), lossless=False)
     assert slow.verdict is Verdict.WARNING
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        (Scene("door", (DOOR,)), "looked at 2.9 times closer from 208,156 to 432,324"),
+        (Scene("door", (DOOR,), near_view=False), "looked at as a whole: near_view is false"),
+        (Scene("door", (DOOR, FAR)), "looked at as a whole: the lines and zones fill it"),
+    ],
+    ids=["a small part", "not wanted", "too wide"],
+)
+def test_where_the_detector_looks_closer_is_told(scene: Scene, words: str) -> None:
+    (check,) = tell_near_view("camera door", pictures(100), scene)
+    assert words in check.found
 
 
 class Seeing:

@@ -87,7 +87,7 @@ def published(folder: Path) -> list[str]:
 
 
 def record(folder: Path) -> None:
-    detector, gaze = tflite.PersonDetector(tflite.models_dir()), Gaze(SCENE.lines, SCENE.zones)
+    detector, gaze = tflite.PersonDetector(tflite.models_dir()), Gaze(SCENE)
     seen = [gaze.look(frame, detector.detect) for frame in frames()]
     rows = [[d.box.x1, d.box.y1, d.box.x2, d.box.y2, d.score] for detections in seen for d in detections]
     counts = np.array([len(detections) for detections in seen], np.uint8)
