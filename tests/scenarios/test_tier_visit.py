@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
+from binascii import hexlify
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -19,6 +23,8 @@ import yaml
 from edge.adapters import tflite
 from edge.core.values import Kind, Pixels
 from tests.bench.visits import FPS, HEIGHT, WALK_S, WIDTH, Walk, picture
+from tests.known import MAGICS, codes_under, seed_of, watched
+from tests.memory import found, image
 from tests.test_privacy import LEGAL
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +32,6 @@ PORTRAITS = ROOT / "tests/data/portraits"
 STREET = ROOT / "tests/data/vtest.mp4"
 DOOR = {"id": "door", "from": [0.5, 0.0], "to": [0.5, 1.0], "inside": [1.0, 0.5], "anchor": "centre"}
 DWELL_S = 9.0
-PICTURE_MAGICS = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n", b"RIFF", b"ftyp", b"TFL3")
 
 
 def head(name: str) -> Pixels:
@@ -85,6 +90,16 @@ def forget(runtime: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+def until(lines: IO[str], words: str) -> str:
+    """What is said up to a line with these words."""
+    said = []
+    for line in lines:
+        said.append(line)
+        if words in line:
+            break
+    return "".join(said)
+
+
 def events(printed: str, kind: str) -> list[dict[str, Any]]:
     lines = (line.split(" ", 1) for line in printed.splitlines())
     return [json.loads(payload) for topic, payload in lines if topic.endswith(f"/event/doors/{kind}")]
@@ -108,19 +123,48 @@ def test_one_visit_is_published_and_the_other_person_is_nobody(
 
 
 @pytest.mark.slow
-def test_by_default_a_single_visit_is_held_back_and_nothing_of_it_is_on_the_disk(
+def test_by_default_a_single_visit_is_held_back_and_nothing_of_anyone_is_in_a_file(
     tmp_path: Path, clip: Path, runtime: Path
 ) -> None:
+    """The running daemon's seed is read from its memory, and all that follows from it for these very faces is
+    looked for in the files of the state and the runtime directory, while a visit is open and at the end."""
     daemon = start(tmp_path, config(tmp_path, clip), runtime)
-    printed, journal = daemon.communicate(timeout=120)
+    assert daemon.stdout
+    printed = until(daemon.stdout, '"type":"edged.entry.v1"') + until(
+        daemon.stdout, '"type":"edged.entry.v1"'
+    )
+    os.kill(daemon.pid, signal.SIGSTOP)
+    seed, (templates, pieces) = seed_of(daemon.pid), watched(clip, DOOR)
+    codes = codes_under(seed, templates)
+    assert codes[0] in found(image(daemon.pid), codes), "the first who came in is known by this code"
+    secrets = [seed, *codes, *(template.tobytes() for template in templates), *pieces]
+    secrets += [spelt(one) for one in (seed, *codes) for spelt in (b64encode, hexlify)]
+    places = (tmp_path / "state", runtime)
+    while_open = [path.read_bytes() for place in places for path in place.rglob("*") if path.is_file()]
+    os.kill(daemon.pid, signal.SIGCONT)
+    rest, journal = daemon.communicate(timeout=120)
     assert daemon.returncode == 0, journal
-    assert events(printed, "visit") == []
-    assert printed.count('"type":"edged.exit.v1"') == 1
-    on_disk = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
-    assert on_disk
-    assert not [magic for magic in PICTURE_MAGICS if magic in on_disk]
+    assert events(printed + rest, "visit") == []
+    assert (printed + rest).count('"type":"edged.exit.v1"') == 1
+    at_the_end = [path.read_bytes() for place in places for path in place.rglob("*") if path.is_file()]
+    for files in (while_open, at_the_end):
+        assert sum(map(len, files)) > 10_000
+        assert found(files, secrets) == set()
+        assert not [match[:16] for content in files for match in MAGICS.findall(content)]
     kept = {path.name for path in (tmp_path / "state").iterdir()}
     assert {name for name in kept if not name.startswith("outbox.")} <= {"models-first-run.json"}
+
+
+def test_the_scan_knows_pictures_films_and_arrays_when_it_sees_them(clip: Path, tmp_path: Path) -> None:
+    picture = np.asarray(cv2.imread(str(PORTRAITS / "hopper.jpg")))
+    for kind in ("jpg", "png", "bmp", "webp", "tiff", "gif", "avif"):
+        path = tmp_path / f"picture.{kind}"
+        if cv2.haveImageWriter(str(path)):
+            cv2.imwrite(str(path), picture)
+            assert MAGICS.search(b"before" + path.read_bytes()), kind
+    np.savez(tmp_path / "faces.npz", picture)
+    for path in (clip, tmp_path / "faces.npz", *(ROOT / "models").glob("*.tflite")):
+        assert MAGICS.search(path.read_bytes()), path
 
 
 @pytest.mark.slow
