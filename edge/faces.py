@@ -109,7 +109,7 @@ class Faces:
         self._next_search = self._frames + (
             self._set.stride if alone or self._wanted else self._set.stride_idle
         )
-        return (*detections, *(Detection(_body(face, frame), face.score) for face in alone))
+        return (*detections, *(Detection(body_under(face, frame), face.score) for face in alone))
 
     def sample(self, frame: Frame, tracks: Sequence[Track]) -> None:
         """Look closer at the faces of some of these people, within the budget."""
@@ -253,7 +253,7 @@ def _off_head(face: Box, body: Box) -> float | None:
     return math.hypot(x - middle, y - body.y1 - face.height / 2) / max(body.height, 1.0)
 
 
-def _body(face: Face, frame: Frame) -> Box:
+def body_under(face: Face, frame: Frame) -> Box:
     """The box of the person under a face, of common proportions, as far as it is in the picture."""
     (x, _), (width, height) = face.box.centre, frame.size
     half, top = 1.3 * face.box.width, face.box.y1 - 0.3 * face.box.height

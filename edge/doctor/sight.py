@@ -70,6 +70,8 @@ def check_cameras(patient: Patient) -> Iterator[Check]:
             yield from look_through(part, frames, lossless=source.lossless)
             yield from tell_near_view(part, frames, camera.to_scene())
             yield from measure_people(part, frames, camera.to_scene(), _detector(patient.config))
+            if patient.config.privacy.tier == "visit":
+                yield from _measure_faces(part, frames[::3], camera.to_scene())
         except AdapterError as error:
             yield failure(part, error)
 
@@ -119,7 +121,7 @@ def measure_people(part: str, frames: Sequence[Frame], scene: Scene, detector: D
         blackout(frame.pixels, scene.ignore)
         people += [found.box for found in gaze.look(frame, detector.detect) if found.score > SCORE_MIN]
     for line in scene.lines:
-        at_line = [box for box in people if _stands_at(box, line.scaled(*frames[0].size))]
+        at_line = [box for box in people if stands_at(box, line.scaled(*frames[0].size))]
         heights = [_height_to_network(box, scene, frames[0].size) for box in at_line]
         if heights:
             found = f"people at line {line.id} are {median(heights):.0f} pixels high to the network"
@@ -130,7 +132,14 @@ def measure_people(part: str, frames: Sequence[Frame], scene: Scene, detector: D
             yield ok(part, found)
 
 
-def _stands_at(box: Box, line: Line) -> bool:
+def _measure_faces(part: str, frames: Sequence[Frame], scene: Scene) -> Iterator[Check]:
+    from edge.doctor.visits import measure_faces
+    from edge.tier_visit import FINDER_MODEL
+
+    return measure_faces(part, frames, scene, tflite.FaceDetector(tflite.models_dir(), FINDER_MODEL))
+
+
+def stands_at(box: Box, line: Line) -> bool:
     """Whether the line is within a body's height of this person's anchor."""
     return geometry.to_segment(line.start, line.end, line.anchor.of(box)) < box.height
 
