@@ -184,7 +184,6 @@ def sbom(library: Path, version: str) -> dict[str, object]:
 
 def distributions(library: Path) -> Iterator[dict[str, object]]:
     for found in sorted(importlib.metadata.distributions(path=[str(library)]), key=lambda d: d.name.lower()):
-        licence = found.metadata.get("License-Expression") or found.metadata.get("License") or "see its files"
         purl = f"pkg:pypi/{found.name.lower().replace('_', '-')}@{found.version}"
         yield {
             "type": "library",
@@ -192,11 +191,24 @@ def distributions(library: Path) -> Iterator[dict[str, object]]:
             "version": found.version,
             "purl": purl,
             "bom-ref": purl,
-            "licenses": [{"license": {"name": licence.splitlines()[0][:100]}}],
+            "licenses": [{"license": {"name": licence_of(found)}}],
         }
 
 
+def licence_of(part: importlib.metadata.Distribution) -> str:
+    """As it says itself: in its metadata, or by the classifier that PyPI shows."""
+    told = part.metadata.get("License-Expression") or part.metadata.get("License")
+    classifiers = part.metadata.get_all("Classifier") or []
+    shown = [line.rsplit(" :: ", 1)[1] for line in classifiers if line.startswith("License :: ")]
+    return (told or ", ".join(shown) or "see its files").splitlines()[0][:100]
+
+
 def models(library: Path) -> Iterator[dict[str, object]]:
+    """The model files, with the licences that the manifest states. One file may serve several entries."""
+    manifest = (library / "models/manifest.toml").read_text()
+    licences = dict(
+        re.findall(r'^file = "([^"]+)"$.*?^licence = "([^"]+)"$', manifest, re.MULTILINE | re.DOTALL)
+    )
     for path in sorted((library / "models").glob("*.tflite")):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         yield {
@@ -204,6 +216,7 @@ def models(library: Path) -> Iterator[dict[str, object]]:
             "name": path.name,
             "bom-ref": path.name,
             "hashes": [{"alg": "SHA-256", "content": digest}],
+            "licenses": [{"license": {"name": licences[path.name]}}],
         }
 
 
