@@ -101,11 +101,12 @@ deb: $(UV) ## the Debian package: make deb ARCH=amd64|arm64 PY=3.10|3.11|3.13
 
 IMAGES := build/appliance
 DEB_QUICK = $(PYTHON) .ci/deb.py --uv $(UV) --level 0 --out $(IMAGES)
-test-appliance: appliance emulation $(IMAGES)/bookworm-amd64-rtsp.tar $(IMAGES)/bookworm-arm64.tar $(IMAGES)/trixie-arm64.tar ## the package in booted and in emulated machines: faults, sandbox, upgrade (root)
+test-appliance: appliance emulation $(IMAGES)/bookworm-amd64-rtsp.tar $(IMAGES)/bookworm-amd64-vm.tar $(IMAGES)/bookworm-arm64.tar $(IMAGES)/trixie-arm64.tar ## the package in booted and in emulated machines: faults, sandbox, upgrade (root)
 	@$(DEB_QUICK)/previous --version 0.0.1
 	@$(DEB_QUICK) --arch arm64 --python 3.11
 	@$(DEB_QUICK) --arch arm64 --python 3.13
 	@command -v lintian >/dev/null || $(APT) lintian
+	@command -v qemu-system-x86_64 >/dev/null && command -v cpio >/dev/null || $(APT) qemu-system-x86 seabios cpio
 	@lintian --fail-on error $(IMAGES)/edged_*.deb
 	@$(SUDO) $(VPY) -m pytest -o addopts= -q -x tests/appliance
 

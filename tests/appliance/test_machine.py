@@ -1,0 +1,110 @@
+"""A kernel of its own, in a virtual machine: a USB camera and the memory limit; no container can show these.
+
+The machine is emulated whole, and lives in its memory: it needs no disk, no network and no /dev/kvm.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.appliance.conftest import SITE
+from tests.appliance.container import IMAGES, Container, package
+
+pytestmark = pytest.mark.slow
+PATIENCE_S = 1800.0
+VIVID = "kernel/drivers/media/test-drivers/vivid/vivid.ko"
+TRIAL = """\
+[Unit]
+After=mosquitto.service edged-import.service
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+ExecStart=/usr/bin/python3 /srv/trial.py
+"""
+BOOT = [
+    "-append",
+    "console=ttyS0 rdinit=/lib/systemd/systemd systemd.default_timeout_start_sec=900 quiet panic=-1",
+]
+MACHINE = ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2600", "-nographic", "-no-reboot"]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the trial in the machine has found out."""
+    memory_disk = tmp_path_factory.mktemp("machine") / "root.cpio"
+    made = Container("bookworm-amd64-vm")
+    try:
+        furnish(made)
+        write_archive(made.root, memory_disk)
+        (kernel,) = made.root.glob("boot/vmlinuz-*")
+        files = ["-kernel", str(kernel), "-initrd", str(memory_disk)]
+        command = ["qemu-system-x86_64", *MACHINE, *files, *BOOT]
+        ran = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False
+        )
+    finally:
+        made.close()
+    said = ran.stdout.decode(errors="replace")
+    found = [line.split(" ", 1)[1] for line in said.splitlines() if line.startswith("TRIAL ")]
+    assert found, f"the machine said: {said[-3000:]}"
+    answers: dict[str, Any] = json.loads(found[-1])
+    return answers
+
+
+def furnish(machine: Container) -> None:
+    """The package, a config with a USB camera, and the trial; the daemon itself stays off."""
+    found = package("amd64", "3.11", IMAGES)
+    machine.put(found, f"/root/{found.name}")
+    machine.inside("dpkg", "--install", f"/root/{found.name}")
+    (machine.root / f"root/{found.name}").unlink()
+    machine.write("/etc/edged/edged.yaml", SITE.replace("http://127.0.0.1:8080/mjpeg", "v4l2:/dev/video0"))
+    machine.put(Path(__file__).parent / "trial.py", "/srv/trial.py")
+    machine.write("/etc/systemd/system/trial.service", TRIAL)
+    wanted = machine.root / "etc/systemd/system/multi-user.target.wants"
+    (wanted / "edged.service").unlink()
+    (wanted / "trial.service").symlink_to("../trial.service")
+
+
+def write_archive(root: Path, target: Path) -> None:
+    """The machine's files as the kernel unpacks them; of its modules only those that make the camera."""
+    (modules,) = root.glob("lib/modules/*/modules.dep")
+    needed = next(line for line in modules.read_text().splitlines() if line.startswith(VIVID))
+    kept = {modules.parent / name for name in needed.replace(":", "").split()}
+    with target.open("wb") as file:
+        cpio = ["cpio", "--null", "--create", "--format=newc", "--quiet"]
+        packing = subprocess.Popen(cpio, cwd=root, stdin=subprocess.PIPE, stdout=file)
+        assert packing.stdin
+        for path in (path for path in everything(root) if path.suffix != ".ko" or path in kept):
+            packing.stdin.write(bytes(path.relative_to(root)) + b"\0")
+        packing.stdin.close()
+        assert packing.wait() == 0
+
+
+def everything(root: Path) -> Iterator[Path]:
+    """Every file and directory below, a directory before what is in it; links are not followed."""
+    for path in sorted(root.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink() and path.name != "proc":
+            yield from everything(path)
+
+
+def test_a_usb_camera_gives_pictures_inside_the_sandbox_and_no_other_device_opens(
+    told: dict[str, Any],
+) -> None:
+    camera = told["camera"]
+    assert (camera["frames"], camera["size"]) == (20, [640, 480])
+    assert 10 < camera["light"] < 245, "the test picture of the kernel's own camera"
+    assert camera["uid"] > 0
+    for path in ("/dev/kmsg", "/dev/mem", "/dev/ttyS0"):
+        assert camera[path] in ("PermissionError", "FileNotFoundError"), path
+
+
+def test_who_takes_too_much_memory_is_ended_alone_and_started_again(told: dict[str, Any]) -> None:
+    assert any("oom-kill" in line for line in told["memory"]["ended"]), told["memory"]
+    assert told["memory"]["broker"] == "active"

@@ -1,0 +1,99 @@
+"""What the virtual machine does once it is up: a USB camera and the memory limit, tried under the daemon's
+own unit and drop-in with other programs in its place; one JSON object on the console, then it is off.
+
+Run by the machine's Python as root. An emulated processor is a thousand times too slow for inference, so
+pictures are taken and nobody is looked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+UNIT = Path("/usr/lib/systemd/system/edged.service")
+DROP_IN = Path("/etc/systemd/system/edged.service.d/50-config.conf")
+REPLACED = ("ExecStart", "ExecReload", "Type=", "Restart=", "WatchdogSec=", "TimeoutStartSec=", "Wants=")
+PATIENCE_S = 900.0
+EYE = """
+import itertools, json, os, sys
+sys.path.insert(0, "/usr/lib/edged")
+from edge.adapters.clock import SystemClock
+from edge.adapters.video import Address, CameraSource
+source = CameraSource("door", Address("v4l2:/dev/video0"), SystemClock(), 10)
+frames = list(itertools.islice(source.frames(), 20))
+source.close()
+light = float(frames[9].pixels.mean())
+told = {"frames": len(frames), "size": frames[0].size, "light": light, "uid": os.getuid()}
+for path in ("/dev/kmsg", "/dev/mem", "/dev/ttyS0"):
+    try:
+        told[path] = str(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        told[path] = type(error).__name__
+print(json.dumps(told), flush=True)
+"""
+HOG = "taken = [bytearray(1 << 20) for _ in range(700)]"
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def variant(name: str, program: str, kind: str, restart: str) -> None:
+    """A unit that is edged.service in all but the program."""
+    Path(f"/usr/lib/{name}.py").write_text(program)
+    kept = [line for line in UNIT.read_text().splitlines() if not line.startswith(REPLACED)]
+    at = kept.index("[Service]") + 1
+    command = f"ExecStart=/usr/bin/python3 -I /usr/lib/{name}.py"
+    own = [f"Type={kind}", f"Restart={restart}", f"TimeoutStartSec={PATIENCE_S:.0f}", command]
+    unit = Path(f"/etc/systemd/system/{name}.service")
+    unit.write_text("\n".join([*kept[:at], *own, *kept[at:]]) + "\n")
+    folder = Path(f"{unit}.d")
+    folder.mkdir(exist_ok=True)
+    (folder / "50-config.conf").write_text(DROP_IN.read_text())
+
+
+def journal(unit: str) -> list[str]:
+    return run("journalctl", "--unit", unit, "--output=cat", "--no-pager").splitlines()
+
+
+def see() -> object:
+    """What a program in the daemon's place sees of the camera."""
+    run("systemctl", "start", "eye")
+    said = [line for line in journal("eye") if line.startswith("{")]
+    return json.loads(said[-1]) if said else journal("eye")
+
+
+def overeat() -> object:
+    """What becomes of a program in the daemon's place that takes 700 MiB, and of the others."""
+    run("systemctl", "start", "hog")
+    until_s = time.monotonic() + PATIENCE_S
+    while (
+        time.monotonic() < until_s
+        and int(run("systemctl", "show", "hog", "--property=NRestarts", "--value")) < 1
+    ):
+        time.sleep(1)
+    run("systemctl", "stop", "hog")
+    ended = [line for line in journal("hog") if "oom" in line.lower()]
+    return {"ended": ended[:3], "broker": run("systemctl", "is-active", "mosquitto")}
+
+
+def main() -> None:
+    run("modprobe", "vivid", "n_devs=1", "node_types=0x1")
+    run("udevadm", "settle")
+    run("edged", "apply")
+    run("systemctl", "stop", "edged")
+    variant("eye", EYE, "oneshot", "no")
+    variant("hog", HOG, "simple", "always")
+    run("systemctl", "daemon-reload")
+    told = {"camera": see(), "memory": overeat()}
+    with open("/dev/console", "w") as console:
+        print(f"\nTRIAL {json.dumps(told)}", file=console, flush=True)
+    os.sync()
+    run("systemctl", "poweroff", "--force", "--force")
+
+
+if __name__ == "__main__":
+    main()
