@@ -9,22 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.appliance.conftest import SITE, furnish, restart
+from tests.appliance.conftest import SITE, furnish, restart, start_camera
 from tests.appliance.container import IMAGES, Container, package, wait_for
 
 pytestmark = pytest.mark.slow
 NOTICED_S = 5.0
 PASSWORD = "cor/rect:horse"
+CAMERA = f"/usr/bin/python3 /srv/rtsp.py /srv/vtest.mp4 8554 viewer {PASSWORD}"
 FILE = "/etc/edged/secrets/camera"
 RTSP = SITE.replace(
     "http://127.0.0.1:8080/mjpeg",
     f"rtsp://127.0.0.1:8554/stream1\n    username: viewer\n    password_file: {FILE}",
 )
-
-
-def start_camera(machine: Container) -> None:
-    command = ["/usr/bin/python3", "/srv/rtsp.py", "/srv/vtest.mp4", "8554", "viewer", PASSWORD]
-    machine.run("systemd-run", "--unit=camera", "--collect", "--quiet", *command)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +31,7 @@ def shop() -> Iterator[Container]:
         furnish(made)
         made.put(Path(__file__).parent / "rtsp.py", "/srv/rtsp.py")
         made.install(package("amd64", "3.11", IMAGES))
-        start_camera(made)
+        start_camera(made, CAMERA)
         yield made
     finally:
         made.close()
@@ -82,7 +78,7 @@ def test_a_camera_that_was_switched_off_and_on_is_opened_anew(counting: Containe
     pid = counting.main_pid()
     counting.run("systemctl", "stop", "camera")
     wait_for(lambda: "Connection refused; is it powered" in status(counting), 30, "why, in the status")
-    start_camera(counting)
+    counting.run("systemctl", "start", "camera")
     wait_for(lambda: sees(counting), 60, "pictures again")
     assert counting.main_pid() == pid
 

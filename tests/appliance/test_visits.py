@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge.core.values import Kind
-from tests.appliance.conftest import SITE, furnish, restart
+from tests.appliance.conftest import CAMERA, SITE, furnish, restart, start_camera
 from tests.appliance.container import IMAGES, Container, package, wait_for
 from tests.bench.visits import FPS, HEIGHT, WIDTH, Walk, picture
 from tests.scenarios.test_tier_visit import head
@@ -47,8 +47,7 @@ def shop(clip: Path) -> Iterator[Container]:
         furnish(made)
         made.put(clip, "/srv/portraits.mp4")
         made.install(package("amd64", "3.11", IMAGES))
-        camera = ["/usr/bin/python3", "/srv/camera.py", "/srv/portraits.mp4", "8080"]
-        made.run("systemd-run", "--unit=camera", "--collect", "--quiet", *camera)
+        start_camera(made, CAMERA.replace("vtest", "portraits"))
         restart(made, VISITS)
         yield made
     finally:
