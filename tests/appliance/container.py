@@ -159,13 +159,15 @@ def _names_itself_1(pid: str) -> bool:
 
 
 def unpacked(image: str) -> Path:
-    """The directory of an image, unpacked once."""
+    """The directory of an image, unpacked once for each time that it is built."""
     directory, tarball = IMAGES / image, IMAGES / f"{image}.tar"
     assert tarball.exists(), f"{tarball} is missing: run `make test-appliance`"
-    if not (directory / "unpacked").exists():
-        directory.mkdir(exist_ok=True)
+    done = directory / f"unpacked-{tarball.stat().st_mtime_ns}"
+    if not done.exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
         subprocess.run(["tar", "--extract", "--file", tarball, "--directory", directory], check=True)
-        (directory / "unpacked").touch()
+        done.touch()
     return directory
 
 
