@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def faces_in(clip: Path, file: Path, camera: str | None) -> Iterator[str]:
-    """What the doctor finds of the faces at the lines. Its parts are large; a check without a clip is quick."""
+    """What the doctor finds of the faces at the lines; imported late, for its parts are large."""
     from edge.adapters import tflite
     from edge.adapters.video import FileSource
     from edge.commands.count import ClipClock, chosen
