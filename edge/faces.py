@@ -65,7 +65,7 @@ class FaceSettings:
 class _Person:
     """What is known of one followed person's face."""
 
-    samples: list[tuple[float, Embedding]] = field(default_factory=list)
+    samples: list[tuple[float, Embedding]] = field(default_factory=list, repr=False)
     looks: int = 0
     looked_s: float = -math.inf
     roll_deg: float = 0.0

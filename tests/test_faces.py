@@ -161,6 +161,14 @@ def test_someone_seen_only_from_behind_is_unusable() -> None:
     assert (door.visitors.tally.unusable, door.embedder.calls) == (1, 0)
 
 
+def test_what_is_known_of_a_person_never_shows_an_embedding() -> None:
+    door = Door()
+    door.step()
+    shown = repr(door.faces._people)
+    assert door.faces._people[1].samples
+    assert "array" not in shown
+
+
 def test_in_and_out_again_is_one_visit() -> None:
     door = Door()
     for _ in range(9):

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from edge.adapters.facestore import FaceStore
+from edge.adapters.facestore import FaceStore, StoredVisit
 from edge.adapters.keys import KeyRing, open_ring
 from edge.core.facehash import Floats, Projection
 from edge.core.health import Unlinked
 from edge.core.values import FaceHash
-from edge.core.visits import OpenVisits, ReleaseRules, VisitRules
+from edge.core.visits import OpenVisits, Probe, ReleaseRules, VisitRules
 from edge.ports import AdapterError
 from edge.visitors import Passer, Visitors
-from tests.privacy import SCHEME, people, seen_again
+from tests.privacy import SCHEME, people, project, seen_again
 
 HOUR = 3600.0
 RULES = VisitRules(threshold=150, open_max=64)
@@ -228,6 +230,18 @@ def test_codes_and_templates_are_wiped_before_the_call_returns(
     assert len(made) == 3
     assert not any(code.words.any() for code in made)
     assert not any(one.template.any() for one in (came, *gone) if one.template is not None)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32))
+def test_no_form_in_which_a_face_is_handed_on_shows_it(number: int) -> None:
+    (template,) = people(np.random.default_rng(number), 1)
+    code = project(np.random.default_rng(number)).hash(template)
+    forms = (Passer(template, 1.5), Probe((code,), 1.5), StoredVisit(1, code, 1.5), code)
+    shown = "".join(f"{form!r} {form} {ValueError(form)!r} {KeyError(form)}" for form in forms)
+    secrets = [f"{value:.4f}" for value in np.abs(template) if value > 0.001]
+    secrets += [spelt(int(word)) for word in code.words for spelt in (str, hex)]
+    assert not [secret for secret in ("array", *secrets) if secret in shown]
 
 
 def test_nothing_about_anyone_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
