@@ -81,7 +81,6 @@ class _Rows:
     moved: Floats
     colour: Floats
     dressed: Flags
-    looked_s: Floats
 
     @classmethod
     def new(
@@ -106,7 +105,6 @@ class _Rows:
             moved=np.zeros(n),
             colour=np.zeros((n, COLOURS)),
             dressed=np.zeros(n, bool),
-            looked_s=np.full(n, -np.inf),
         )
 
     def __len__(self) -> int:
@@ -133,7 +131,7 @@ class Tracker:
         self._scatter, self._agility = np.square(s.scatter_bh), np.square(s.agility_bh)
         self._rush = np.square(s.speed_bh_per_s)
         self._frame_s: float | None = None
-        self._now, self._next_id = 0.0, 1
+        self._now, self._dressed_s, self._next_id = 0.0, -math.inf, 1
         self._rows = self._born(np.zeros((0, 4)), np.zeros(0))
 
     def update(self, detections: Sequence[Detection], frame: Frame) -> tuple[Track, ...]:
@@ -185,7 +183,8 @@ class Tracker:
         r, s, found = self._rows, self._set, _centred(boxes)
         height = r.at[:, 3]
         reach = np.minimum(s.reach_bh + s.reach_bh_per_s * (self._now - r.seen_s), s.reach_bh_max)
-        rows, columns = _abreast(r.at[:, 0], reach * height, found[:, 0])
+        abreast = np.abs(found[:, 0] - r.at[:, :1]) <= (reach * height)[:, None]
+        rows, columns = np.divmod(np.flatnonzero(abreast), max(len(found), 1))
         step = found[columns, :2] - r.at[rows, :2]
         distance = np.hypot(step[:, 0], step[:, 1]) / height[rows]
         scale = np.abs(np.log(np.maximum(found[columns, 3], 1.0) / height[rows]))
@@ -244,14 +243,14 @@ class Tracker:
 
     def _dress(self, rows: Ints, boxes: Floats, pixels: Pixels) -> None:
         """Learn the colour of clothes, from well seen people whom nobody overlaps."""
-        r, s = self._rows, self._set
-        due = (self._now - r.looked_s[rows] >= s.clothes_s) & (r.score[rows] >= s.score_high)
-        rows, boxes = rows[due], boxes[due]
+        if self._now - self._dressed_s < self._set.clothes_s:
+            return
+        r, self._dressed_s = self._rows, self._now
+        alone = (geometry.iou(boxes, r.boxes()) > 0.05).sum(axis=1) <= 1
+        chosen = alone & (r.score[rows] >= self._set.score_high)
+        rows, boxes = rows[chosen], boxes[chosen]
         if not len(rows):
             return
-        r.looked_s[rows] = self._now
-        alone = (geometry.iou(boxes, r.boxes()) > 0.05).sum(axis=1) <= 1
-        rows, boxes = rows[alone], boxes[alone]
         part = np.where(r.dressed[rows], 0.3, 1.0)[:, None]
         r.dressed[rows] = True
         mixed = (1 - part) * r.colour[rows] + part * clothes(pixels, boxes)
@@ -285,16 +284,6 @@ class Tracker:
         columns = (r.score, r.confirmed, r.seen_s == self._now)
         boxes = map(Box, *r.boxes().T.tolist())
         return tuple(map(Track, r.id.tolist(), boxes, *(column.tolist() for column in columns)))
-
-
-def _abreast(x: Floats, reach: Floats, found_x: Floats) -> tuple[Ints, Ints]:
-    """All pairs of a row and a detection whose x are within the row's reach, without looking at all pairs."""
-    order = np.argsort(found_x, kind="stable")
-    first, last = np.searchsorted(found_x[order], (x - reach, x + reach))
-    many = last - first
-    rows = np.repeat(np.arange(len(x)), many)
-    nth = np.arange(len(rows)) - np.repeat(np.cumsum(many) - many, many)
-    return rows, order[first[rows] + nth]
 
 
 def _take(rows: list[int], columns: list[int]) -> tuple[Ints, Ints]:
