@@ -77,7 +77,8 @@ class Camera:
     pace: Pace = field(default_factory=Pace)
 
     def step(self, frame: Frame, recorder: Recorder) -> None:
-        recorder.record(self.id, frame.at, self.pipeline.step(frame))
+        events = self.pipeline.step(frame)
+        recorder.record(self.id, frame.at, events, self.pipeline.quality)
         self.frames += 1
         self.last = frame.at
 

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from edge.core.counting import Counter
+from edge.core.sight import Sight
+from edge.core.terms import Quality
 from edge.core.tracker import Tracker
 from edge.core.values import Detection, Event, Frame, Moment, Pixels, Point, Scene, Track
 from edge.core.views import Gaze
@@ -37,7 +39,7 @@ class Pipeline:
     def __init__(self, scene: Scene, detector: Detector, faces: FaceStage | None = None) -> None:
         self._scene, self._detector, self._faces = scene, detector, faces
         self._gaze = Gaze(scene)
-        self._tracker = Tracker()
+        self._tracker, self._sight = Tracker(), Sight()
         self._counter = Counter(scene.camera, scene.lines, scene.zones)
         self.tracks: tuple[Track, ...] = ()
 
@@ -47,10 +49,16 @@ class Pipeline:
         if self._faces:
             detections = self._faces.people(frame, detections)
         self.tracks = self._tracker.update(detections, frame)
+        self._sight.update(self.tracks, frame, self._gaze.closer)
         events = self._counter.update(self.tracks, frame)
         if self._faces:
             self._faces.follow(frame, self.tracks, events)
         return events
+
+    @property
+    def quality(self) -> Quality:
+        """How far its counts can be believed, by what the people in the picture look like."""
+        return self._sight.quality
 
     def close(self, at: Moment) -> list[Event]:
         """The events of a planned end: every visit that is still going on ends as `shutdown`."""

@@ -34,11 +34,12 @@ SAVE_S = 60.0
 
 @dataclass(slots=True)
 class Watch:
-    """What the recorder knows of one camera: its last picture, its pace, the people in its zones."""
+    """What the recorder knows of one camera: its last picture, its pace, its people, those in its zones."""
 
     last_s: float | None = None
     gap_s: float = 0.0
     occupancy: dict[str, int] = field(default_factory=dict)
+    sight: Quality = "ok"
 
     def see(self, monotonic_s: float) -> float:
         """Seconds since the picture before; 0 for the first."""
@@ -53,7 +54,7 @@ class Watch:
 
     @property
     def quality(self) -> Quality:
-        return "ok" if self.gap_s <= 1 / FPS_MIN else "degraded"
+        return self.sight if self.gap_s <= 1 / FPS_MIN else "degraded"
 
     def age_s(self, at: Moment) -> float | None:
         return None if self.last_s is None else at.monotonic_s - self.last_s
@@ -134,9 +135,11 @@ class Recorder:
                 self._post(self._contract.no_discovery())
         self._books = replace(self._books, entities=now)
 
-    def record(self, camera: str, at: Moment, events: Sequence[Event]) -> None:
-        """Take the events of one frame of `camera`, often none. Cheap when there are none."""
+    def record(self, camera: str, at: Moment, events: Sequence[Event], sight: Quality = "ok") -> None:
+        """Take the events of one frame of `camera`, often none, and how well people are seen in it; cheap
+        when there are no events."""
         self._see(camera, at)
+        self._watches[camera].sight = sight
         self.tick(at)
         for event in events:
             with self._refusing():

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
+from edge.core.sight import NETWORK, PERSON_MIN
 from edge.core.values import Crossing, Event, Frame, Kind, Track
 
 DARK = 25  # mean brightness, of 255
 FPS_MIN = 5.0
-PERSON_MIN = 24.0  # pixels of height in the network's own picture
-NETWORK = 416
 
 
 @dataclass(slots=True)

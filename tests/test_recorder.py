@@ -276,6 +276,14 @@ def test_a_camera_at_four_pictures_a_second_gives_degraded_counts(tmp_path: Path
     assert data_of(payloads(outbox.peek(0, 1))[0])["quality"] == "degraded"
 
 
+def test_a_crowded_picture_gives_crowded_counts_as_long_as_it_is_crowded(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = a_recorder(outbox)
+    recorder.record(CAMERA, at(0.1), [a_crossing(Kind.ENTRY, at(0.1))], "crowded")
+    recorder.record(CAMERA, at(0.2), [a_crossing(Kind.ENTRY, at(0.2))], "ok")
+    assert [data_of(one)["quality"] for one in payloads(outbox.peek(0, 2))] == ["crowded", "ok"]
+
+
 def test_more_bytes_an_hour_than_the_contract_allows_do_not_leave(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db")
     recorder = Recorder(CONTRACT, outbox, ATHENS, sync=lambda: Sync.SYNCED, bytes_per_hour_max=3_000)

@@ -59,7 +59,8 @@ class Trust(Closed):
     """How far a message can be believed."""
 
     quality: Quality
-    """degraded: the counter saw fewer than five pictures a second, and may have missed people"""
+    """what may have made it miss people. degraded: fewer than five pictures a second; small: most people are
+    too small for the network; crowded: many hide one another"""
     clock: Clock
     """synced: a time server sets the clock; holdover: it did; unsynced: it never did in this boot"""
 

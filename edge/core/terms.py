@@ -33,7 +33,7 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
 BY_ID = Field(max_length=64, json_schema_extra={"additionalProperties": False})
 Clock = Literal["synced", "holdover", "unsynced"]
-Quality = Literal["ok", "degraded"]
+Quality = Literal["ok", "degraded", "small", "crowded"]
 Scope = Literal["line", "zone", "group"]
 # Why a device is not well, in words that a program can act on; core.health says when each is said.
 Ailment = Literal[

@@ -59,6 +59,12 @@ class Gaze:
         self._near: View | None = None
         self._whole_s = -np.inf
 
+    @property
+    def closer(self) -> float:
+        """How many times larger than in the whole picture people are seen where they are counted."""
+        near = self._near
+        return 1.0 if near is None or self._size is None else self._size[0] / (near.x2 - near.x1)
+
     def look(self, frame: Frame, detect: Callable[[Pixels], Sequence[Detection]]) -> tuple[Detection, ...]:
         """The people in the frame, in its pixels."""
         if frame.size != self._size:

@@ -16,12 +16,13 @@ from edge.adapters.selfcheck import Checked
 from edge.config import Config
 from edge.core import geometry
 from edge.core.health import FPS_MIN
+from edge.core.sight import NETWORK, PERSON_MIN
 from edge.core.values import Box, Frame, Line, Scene
 from edge.core.views import Gaze, near_view
 from edge.doctor.findings import Check, Patient, Verdict, failure, ok, warn_if
 from edge.pipeline import blackout
 from edge.ports import AdapterError, Detector
-from edge.walk import DARK, NETWORK, PERSON_MIN
+from edge.walk import DARK
 
 FRAMES = 30  # of a camera: three seconds
 BLOWN = 235  # mean brightness, of 255
