@@ -2,8 +2,8 @@
 
 1. Only people who are followed are looked at, and only until they have given enough good samples.
 2. A sample must pass the gate: large enough between detection and hash, near frontal, sharp, uncovered.
-3. What this costs is bounded on average: closer looks are saved up while nobody is there, and the whole
-   picture is searched often only while that can lead to one.
+3. What this costs is bounded on average: looks are saved up while nobody is there. The whole picture is
+   searched rarely, and often only while faces without bodies stand for people.
 4. A person's template is made after they have crossed: when the samples are enough, when they are gone, or
    when patience ends. With too few samples it is None: unusable, which is counted.
 5. Samples live as long as their track, and leave this file only as a fused template.
@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from edge.closer import CloserLook, Sight, head_area
 from edge.core import align
 from edge.core.facehash import Floats, fuse
 from edge.core.values import (
@@ -30,7 +30,6 @@ from edge.core.values import (
     Face,
     Frame,
     Kind,
-    Landmarks,
     Pixels,
     Track,
     elapsed_s,
@@ -38,9 +37,9 @@ from edge.core.values import (
 from edge.ports import Embedder, FaceDetector
 from edge.visitors import Passer, Visitors
 
-PATCH_PX = 320
 SCORE_MIN = 0.88  # of an upright, enlarged face; half a face scores .82 to .89
 MOUTH_MIN = 0.4  # contrast around the mouth over that around the eyes: .57 to .85 bare, under .3 masked
+GLANCE = 0.1  # what a glance costs, in looks; the embedding costs most of the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,9 @@ class FaceSettings:
     looks_saved: float = 12.0
     spacing_s: float = 0.15  # neighbouring frames say the same twice
     patience_s: float = 2.0  # how long after a crossing samples may still come
-    roll_step_deg: float = 22.0
     person_score: float = 0.85  # a face without a body that scores this is a person
     person_face_px: float = 40.0
-    stride: int = 2  # frames between looks at the whole picture while faces are wanted, or stand for people
+    stride: int = 2  # frames between looks at the whole picture while faces stand for people
     stride_idle: int = 8
 
 
@@ -68,15 +66,14 @@ class _Person:
     samples: list[tuple[float, Embedding]] = field(default_factory=list, repr=False)
     looks: int = 0
     looked_s: float = -math.inf
-    roll_deg: float = 0.0
-    side: int = 1
+    turn_deg: float = 0.0
     waiting: list[Crossing] = field(default_factory=list)
 
 
 class Faces:
     """One camera's faces: `people` before the tracker looks at a frame, `follow` after the counter has.
 
-    `finder` looks at whole pictures, `detector` at patches around one face; they differ in their input size.
+    `finder` looks at whole pictures, `detector` at patches around a head; they differ in their input size.
     """
 
     def __init__(
@@ -88,47 +85,33 @@ class Faces:
         settings: FaceSettings | None = None,
         gate: align.Gate | None = None,
     ) -> None:
-        self._finder, self._detector, self._embedder, self._visitors = finder, detector, embedder, visitors
+        self._finder, self._closer = finder, CloserLook(detector)
+        self._embedder, self._visitors = embedder, visitors
         self._set, self._gate = settings or FaceSettings(), gate or align.Gate(score_min=SCORE_MIN)
         self._people: dict[int, _Person] = {}
-        self._faces: tuple[Face, ...] = ()
         self._looks = self._set.looks_saved
         self._earned_s = math.inf
         self._frames = 0
         self._next_search = 0
-        self._wanted = False
 
     def people(self, frame: Frame, detections: Sequence[Detection]) -> tuple[Detection, ...]:
         """The detections, and a person for each plain face that no body was found for (a close-up)."""
         self._frames += 1
-        self._faces = ()
         if self._frames < self._next_search:
             return tuple(detections)
-        self._faces = self._finder.detect(frame.pixels)
-        alone = [face for face in self._faces if self._is_alone(face, detections)]
-        self._next_search = self._frames + (
-            self._set.stride if alone or self._wanted else self._set.stride_idle
-        )
-        return (*detections, *(Detection(body_under(face, frame), face.score) for face in alone))
+        alone = [face for face in self._finder.detect(frame.pixels) if self._is_alone(face, detections)]
+        self._next_search = self._frames + (self._set.stride if alone else self._set.stride_idle)
+        return (*detections, *(Detection(body_under(face, frame.size), face.score) for face in alone))
 
     def sample(self, frame: Frame, tracks: Sequence[Track]) -> None:
-        """Look closer at the faces of some of these people, within the budget."""
+        """Look closer at the heads of some of these people, within the budget."""
         earned = self._set.looks_per_s * max(0.0, elapsed_s(self._earned_s, frame.monotonic_s))
         self._looks, self._earned_s = min(self._looks + earned, self._set.looks_saved), frame.monotonic_s
-        followed = {track.id: track for track in tracks if track.confirmed and track.seen}
-        due = [self._due(self._people.setdefault(track, _Person()), frame.monotonic_s) for track in followed]
-        self._wanted = self._looks >= 1 and any(due)
-        if self._wanted:
-            self._next_search = min(self._next_search, self._frames + self._set.stride)
-        wanted = [
-            (self._people[track].looks, track, face)
-            for track, face in self._owned(followed)
-            if face.box.height >= self._gate.size_px_min
-        ]
-        for _, track, face in sorted(wanted, key=lambda item: item[:2]):
-            if self._looks >= 1 and self._due(self._people[track], frame.monotonic_s):
-                self._looks -= 1
-                self._look_closer(frame, face, self._people[track])
+        followed = [track for track in tracks if track.confirmed and track.seen]
+        known = [(self._people.setdefault(track.id, _Person()), track) for track in followed]
+        for person, track in sorted(known, key=lambda one: (one[0].looks, one[1].id)):
+            if self._looks >= 1 and self._due(person, frame.monotonic_s):
+                self._look_closer(frame, track, followed, person)
 
     def follow(self, frame: Frame, tracks: Sequence[Track], events: Iterable[Event]) -> None:
         """What this frame tells of the people in it, and what becomes of those who have crossed."""
@@ -172,61 +155,34 @@ class Faces:
         bodies = (detection.box for detection in detections)
         return plain and not any(b.x1 <= x <= b.x2 and b.y1 <= y <= b.y2 for b in bodies)
 
-    def _owned(self, tracks: dict[int, Track]) -> Iterator[tuple[int, Face]]:
-        """Faces and the people they belong to, one to one: the face nearest to where the head should be."""
-        pairs = sorted(
-            (distance, index, track.id)
-            for index, face in enumerate(self._faces)
-            for track in tracks.values()
-            if (distance := _off_head(face.box, track.box)) is not None
-        )
-        used_faces, used_tracks = set(), set()
-        for _, index, track_id in pairs:
-            if index not in used_faces and track_id not in used_tracks:
-                used_faces.add(index)
-                used_tracks.add(track_id)
-                yield track_id, self._faces[index]
-
     def _due(self, person: _Person, now_s: float) -> bool:
         return person.looks < self._set.looks_max and elapsed_s(person.looked_s, now_s) >= self._set.spacing_s
 
-    def _look_closer(self, frame: Frame, face: Face, person: _Person) -> None:
-        """Detect again, enlarged and turned upright; embed what passes the gate, and keep the best."""
+    def _look_closer(self, frame: Frame, track: Track, others: Sequence[Track], person: _Person) -> None:
+        """Find this person's face, enlarged and upright; embed what passes the gate, and keep the best."""
         person.looked_s = frame.monotonic_s
-        person.looks += 1
-        found = self._upright(frame.pixels, face, person)
-        if found is None:
+        self._looks -= GLANCE
+        faces = self._closer.glance(frame.pixels, head_area(track.box), person.turn_deg)
+        own = (face for face in faces if owner(face, others) is track)
+        face = max(own, key=lambda one: one.height, default=None)
+        if face is None or face.height < self._gate.size_px_min:
             return
-        upright, landmarks = found
-        crop = align.crop(frame.pixels, landmarks)
-        quality = align.assess(Face(face.box, upright.score, upright.landmarks), crop)
+        self._looks -= 1 - GLANCE
+        person.looks += 1
+        upright = self._closer.upright(frame.pixels, face)
+        if upright is not None:
+            person.turn_deg += 0.5 * (upright.turn_deg - person.turn_deg)
+            self._take(upright, align.crop(frame.pixels, upright.landmarks), person)
+
+    def _take(self, sight: Sight, crop: Pixels, person: _Person) -> None:
+        """Embed the crop if it is good and better than what there is."""
+        quality = align.assess(sight.upright, crop)
         worst = min((weight for weight, _ in person.samples), default=0.0)
-        full = len(person.samples) >= self._set.samples_max
-        better = not full or quality.weight > worst
+        better = len(person.samples) < self._set.samples_max or quality.weight > worst
         if better and self._gate.passes(quality) and not is_covered(crop):
             person.samples.append((quality.weight, self._embedder.embed(crop)))
             person.samples.sort(key=lambda sample: -sample[0])
             del person.samples[self._set.samples_max :]
-
-    def _upright(self, pixels: Pixels, face: Face, person: _Person) -> tuple[Face, Landmarks] | None:
-        """The face in a patch where its head is upright, and its landmarks in the picture.
-
-        The detector's landmarks do not follow a tilted head, but its score falls with the tilt. So the tilt
-        that is known of the person is tried beside one step to one side; the better moves the estimate.
-        """
-        person.side = -person.side
-        tried: list[tuple[float, float, Face, NDArray[np.float64]]] = []
-        for turn_deg in (person.roll_deg, person.roll_deg + person.side * self._set.roll_step_deg):
-            matrix = _patch(pixels, face.box, turn_deg)
-            patch = cv2.warpAffine(pixels, matrix, _patch_size(pixels))
-            best = _central(self._detector.detect(np.asarray(patch, np.uint8)), patch.shape)
-            if best is not None:
-                tried.append((best.score, turn_deg, best, matrix))
-        if not tried:
-            return None
-        _, turn_deg, best, matrix = max(tried, key=lambda item: item[0])
-        person.roll_deg += 0.5 * (turn_deg - person.roll_deg)
-        return best, _back(best.landmarks, matrix)
 
     def _template(self, person: _Person) -> Floats | None:
         if len(person.samples) < self._set.samples_min:
@@ -244,50 +200,25 @@ def is_covered(crop: Pixels) -> bool:
     return float(mouth.std()) < MOUTH_MIN * float(eyes.std())
 
 
-def _off_head(face: Box, body: Box) -> float | None:
+def owner(face: Sight, tracks: Sequence[Track]) -> Track | None:
+    """Whose head's place is the nearest to this face; None if it is in nobody's."""
+    near = [(away, track) for track in tracks if (away := _off_head(face, track.box)) is not None]
+    return min(near, key=lambda one: one[0], default=(0.0, None))[1]
+
+
+def _off_head(face: Sight, body: Box) -> float | None:
     """How far a face is from the head's place in a body's box, in body heights; None if not in its top."""
     x, y = face.centre
     if not (body.x1 <= x <= body.x2 and body.y1 <= y <= body.y1 + 0.6 * body.height):
         return None
     middle, _ = body.centre
-    return math.hypot(x - middle, y - body.y1 - face.height / 2) / max(body.height, 1.0)
+    return math.dist((x, y), (middle, body.y1 + face.height / 2)) / max(body.height, 1.0)
 
 
-def body_under(face: Face, frame: Frame) -> Box:
-    """The box of the person under a face, of common proportions, as far as it is in the picture."""
-    (x, _), (width, height) = face.box.centre, frame.size
+def body_under(face: Face, picture: tuple[int, int]) -> Box:
+    """The box of the person under a face, of common proportions, as far as it is in the picture (width,
+    height)."""
+    (x, _), (width, height) = face.box.centre, picture
     half, top = 1.3 * face.box.width, face.box.y1 - 0.3 * face.box.height
     x1, x2 = max(0.0, x - half), min(float(width), x + half)
     return Box(x1, max(0.0, top), max(x1, x2), min(float(height), top + 7 * face.box.height))
-
-
-def _patch_size(pixels: Pixels) -> tuple[int, int]:
-    """(width, height) of a patch: shaped like the picture, so that the detector need not be reshaped."""
-    scale = PATCH_PX / max(pixels.shape[:2])
-    return round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
-
-
-def _patch(pixels: Pixels, box: Box, turn_deg: float) -> NDArray[np.float64]:
-    """The (2, 3) matrix from the picture to a patch in whose middle the face stands upright, half as high as
-    the patch."""
-    width, height = _patch_size(pixels)
-    turn = cv2.getRotationMatrix2D(box.centre, turn_deg, 0.5 * height / max(box.height, 1.0))
-    matrix = np.asarray(turn, np.float64)
-    matrix[:, 2] += np.array((width / 2, height / 2)) - box.centre
-    return matrix
-
-
-def _central(faces: Sequence[Face], shape: tuple[int, ...]) -> Face | None:
-    """The face that covers the middle of the patch, if any."""
-    x, y = shape[1] / 2, shape[0] / 2
-    there = (f for f in faces if f.box.x1 <= x <= f.box.x2 and f.box.y1 <= y <= f.box.y2)
-    return max(there, key=lambda face: face.score, default=None)
-
-
-def _back(landmarks: Landmarks, matrix: NDArray[np.float64]) -> Landmarks:
-    """Points of the patch as points of the picture."""
-    inverse = cv2.invertAffineTransform(matrix)
-    a, b, c, d, e = (
-        (float(x), float(y)) for x, y in np.asarray(landmarks) @ inverse[:, :2].T + inverse[:, 2]
-    )
-    return a, b, c, d, e

@@ -29,7 +29,7 @@ from edge.visitors import Forgotten, Visitors
 
 log = logging.getLogger(__name__)
 
-FINDER_MODEL, FACE_MODEL, EMBEDDER_MODEL = "face-yunet-640", "face-yunet-320", "embedder-sface"
+FINDER_MODEL, FACE_MODEL, EMBEDDER_MODEL = "face-yunet-640", "face-yunet-192", "embedder-sface"
 BITS_PER_DIMENSION = 4
 LOCK, FORGOTTEN = "visits.lock", "visits.forgotten"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 
 from edge.adapters import keys, tflite
 from edge.adapters.facestore import FaceStore
+from edge.closer import Sight
 from edge.core import align
 from edge.core.values import (
     Box,
@@ -26,7 +28,7 @@ from edge.core.values import (
     Track,
 )
 from edge.core.visits import ReleaseRules, VisitRules
-from edge.faces import Faces, FaceSettings, is_covered
+from edge.faces import Faces, FaceSettings, is_covered, owner
 from edge.visitors import Visitors
 from tests.privacy import SCHEME, people
 
@@ -34,6 +36,7 @@ PORTRAITS = Path(__file__).parent / "data/portraits"
 SIZE = (320, 180)
 HEAD = Box(140, 20, 190, 90)
 BODY = Box(110, 10, 220, 180)
+CLOSE = Box(24, 24, 168, 168)  # the face in the middle of a patch, as large as the second pass makes it
 SETTINGS = FaceSettings(stride=1, looks_per_s=10.0, spacing_s=0.0)
 EASY = align.Gate(sharpness_min=0.0, yaw_max=9, pitch_max=9)
 
@@ -46,7 +49,7 @@ def points(box: Box) -> Landmarks:
 
 
 class Scripted:
-    """Finds the face that it is told to, anywhere: a detector and its closer look."""
+    """Finds the face that it is told to, in whatever picture or patch."""
 
     def __init__(self, box: Box | None = HEAD, score: float = 0.95) -> None:
         self.box, self.score, self.looks = box, score, 0
@@ -54,14 +57,6 @@ class Scripted:
     def detect(self, pixels: Pixels) -> tuple[Face, ...]:
         self.looks += 1
         return (Face(self.box, self.score, points(self.box)),) if self.box else ()
-
-
-class Patch(Scripted):
-    """In a patch the face is always in the middle."""
-
-    def detect(self, pixels: Pixels) -> tuple[Face, ...]:
-        self.box = Box(110, 40, 210, 140)
-        return super().detect(pixels)
 
 
 class Whose:
@@ -91,7 +86,8 @@ class Door:
     def __init__(
         self, head: Box | None = HEAD, settings: FaceSettings = SETTINGS, score: float = 0.95
     ) -> None:
-        self.finder, self.patch, self.embedder = Scripted(head), Patch(score=score), Whose()
+        self.finder, self.embedder = Scripted(head), Whose()
+        self.patch = Scripted(CLOSE if head else None, score)
         self.visitors = visitors()
         self.faces = Faces(self.finder, self.patch, self.embedder, self.visitors, settings, EASY)
         self.index = 0
@@ -147,7 +143,7 @@ def test_two_samples_are_too_few_and_the_person_is_counted_as_unusable() -> None
     door = Door()
     door.step()
     door.step()
-    door.finder.box = None
+    door.patch.box = None
     door.step(Kind.ENTRY)
     door.step(gone=True)
     assert (door.visitors.tally.opened, door.visitors.tally.unusable) == (0, 1)
@@ -199,11 +195,20 @@ def test_only_samples_that_pass_the_gate_are_embedded(score: float) -> None:
     assert (door.embedder.calls > 0) == (score > 0.9)
 
 
-def test_a_face_under_48_pixels_is_not_even_looked_at_closer() -> None:
-    door = Door(head=Box(140, 20, 170, 67))
+def test_a_face_under_48_pixels_is_glanced_at_and_left_alone() -> None:
+    door = Door()
+    door.patch.box = Box(55, 55, 137, 137)  # 82 of 192 pixels of a patch as wide as the body: 47
     for _ in range(5):
         door.step()
-    assert (door.patch.looks, door.embedder.calls) == (0, 0)
+    assert (door.patch.looks, door.embedder.calls) == (5, 0)
+
+
+def test_who_turns_the_back_is_glanced_at_for_a_tenth_of_a_look() -> None:
+    door = Door(settings=FaceSettings(looks_per_s=0.0, looks_saved=2.0, spacing_s=0.0))
+    door.patch.box = None
+    for _ in range(30):
+        door.step()
+    assert 10 <= door.patch.looks <= 12
 
 
 def test_nobody_is_looked_at_before_being_followed() -> None:
@@ -250,19 +255,23 @@ def test_a_face_with_a_body_or_too_small_adds_nobody(head: Box | None, bodies: S
     assert door.faces.people(door.frame(), detections) == tuple(detections)
 
 
-def test_the_whole_picture_is_searched_every_other_frame_while_faces_are_wanted() -> None:
-    door = Door(settings=FaceSettings(looks_per_s=10.0))
+@pytest.mark.parametrize(("bodies", "searched"), [([], 5), ([Detection(BODY, 0.9)], 2)])
+def test_the_whole_picture_is_searched_often_only_while_faces_stand_for_people(
+    bodies: list[Detection], searched: int
+) -> None:
+    door = Door(settings=FaceSettings())
     for _ in range(10):
-        door.step()
-    assert door.finder.looks == 5
+        door.faces.people(door.frame(), bodies)
+    assert door.finder.looks == searched
 
 
-def test_and_seldom_while_nobody_is_there_or_the_budget_is_spent() -> None:
-    empty, spent = Door(), Door(settings=FaceSettings(looks_per_s=0.0, looks_saved=0.0))
-    for _ in range(33):
-        empty.step(confirmed=False)
-        spent.step()
-    assert (empty.finder.looks, spent.finder.looks) == (5, 5)
+def test_a_face_is_that_of_the_head_that_is_nearest() -> None:
+    """Two people abreast, one box half over the other; then a face that is in nobody's upper part."""
+    left, right = (Track(n, Box(x, 10, x + 110, 180), 0.9, True, True) for n, x in ((1, 110), (2, 150)))
+    face = Sight(Face(HEAD, 0.9, points(HEAD)), points(HEAD), centre=(170, 50), turn_deg=0)
+    assert owner(face, [left, right]) is left
+    assert owner(replace(face, centre=(200, 50)), [left, right]) is right
+    assert owner(replace(face, centre=(170, 150)), [left, right]) is None
 
 
 # -- with the real models
@@ -301,7 +310,7 @@ class Portrait:
     def samples(self) -> list[Embedding]:
         """The embeddings that this picture gives when its person stands still for eight frames."""
         directory = tflite.models_dir()
-        patch, embedder = tflite.FaceDetector(directory, "face-yunet-320"), tflite.Embedder(directory)
+        patch, embedder = tflite.FaceDetector(directory, "face-yunet-192"), tflite.Embedder(directory)
         faces = Faces(self.finder, patch, embedder, visitors(), SETTINGS)
         body = Box(200, 0, 860, 540)
         for index in range(8):

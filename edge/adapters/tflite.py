@@ -270,7 +270,7 @@ class FaceDetector:
     """Finds faces and their five landmarks (ports.FaceDetector)."""
 
     def __init__(
-        self, directory: Path, model: str = "face-yunet-320", threads: int = 1, delegate: str = XNNPACK
+        self, directory: Path, model: str = "face-yunet-192", threads: int = 1, delegate: str = XNNPACK
     ) -> None:
         self._network = load(directory, model, "face", threads, delegate)
         self._letterbox = Letterbox(self._network.spec)

@@ -31,7 +31,7 @@ def measure_faces(
     for frame in frames:
         blackout(frame.pixels, scene.ignore)
         for face in detector.detect(frame.pixels):
-            body = body_under(face, frame)
+            body = body_under(face, frame.size)
             for line in scene.lines:
                 if face.score > SCORE_MIN and stands_at(body, line.scaled(*frame.size)):
                     heights[line.id].append(face.box.height)

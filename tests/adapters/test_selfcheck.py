@@ -16,7 +16,7 @@ from edge.adapters.selfcheck import SelfCheck
 from edge.ports import ModelError
 
 MODELS = tflite.models_dir()
-FACE = "face-yunet-320"  # the smallest file
+FACE = "face-yunet-192"  # the smallest file
 EMBEDDER = "embedder-sface"
 
 

@@ -124,7 +124,7 @@ def test_a_thousand_spoilt_files_are_a_thousand_clear_errors(copy: Path) -> None
     random = np.random.default_rng(0)
     path = copy / "face_yunet_int8.tflite"
     good = (MODELS / path.name).read_bytes()
-    spec = tflite.manifest(copy)["face-yunet-320"]
+    spec = tflite.manifest(copy)["face-yunet-192"]
     for _ in range(1000):
         path.write_bytes(spoilt(good, random))
         with pytest.raises(ModelError, match=r"face_yunet_int8\.tflite: its SHA-256 is"):

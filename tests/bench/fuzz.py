@@ -76,7 +76,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--model", default="face-yunet-320")
+    parser.add_argument("--model", default="face-yunet-192")
     parser.add_argument("--self-check", action="store_true")
     options = parser.parse_args()
     good = tflite.content(MODELS, tflite.manifest(MODELS)[options.model])

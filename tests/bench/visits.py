@@ -140,28 +140,37 @@ class Watched(Visitors):
         self.links: list[tuple[float, float]] = []
         self.templates: dict[tuple[Kind, float], Floats | None] = {}
 
+    def _note(self, kind: Kind, passer: Passer) -> None:
+        """A copy: the template itself is wiped once it is hashed."""
+        self.templates[kind, passer.at_s] = None if passer.template is None else passer.template.copy()
+
     def entered(self, passer: Passer) -> None:
-        self.templates[Kind.ENTRY, passer.at_s] = passer.template
+        self._note(Kind.ENTRY, passer)
         super().entered(passer)
 
     def left(self, passers: Sequence[Passer]) -> None:
         for passer in passers:
-            self.templates[Kind.EXIT, passer.at_s] = passer.template
+            self._note(Kind.EXIT, passer)
             before = len(self._release.held)
             super().left([passer])
             for visit in self._release.held[before:]:
                 self.links.append((passer.at_s - visit.dwell_s, passer.at_s))
 
 
-def run(walks: Sequence[Walk], seed: int, threshold: int | None) -> tuple[Watched, list[Crossing], float]:
-    """All frames through the pipeline. Returns the notes, the crossings, and the CPU seconds a frame."""
+def parts(threshold: int | None) -> tuple[Watched, Faces]:
+    """The face stage as the daemon makes it; `threshold` in bits, or the manifest's."""
     directory = tflite.models_dir()
     embedder = tflite.Embedder(directory, EMBEDDER_MODEL)
     spec = tflite.manifest(directory)[EMBEDDER_MODEL]
     watched = Watched(threshold or int(spec.thresholds["hash"]), embedder)
     finder, detector = (tflite.FaceDetector(directory, name) for name in (FINDER_MODEL, FACE_MODEL))
-    faces = Faces(finder, detector, embedder, watched)
-    pipeline = Pipeline(Scene("door", (DOOR,)), tflite.PersonDetector(directory), faces)
+    return watched, Faces(finder, detector, embedder, watched)
+
+
+def run(walks: Sequence[Walk], seed: int, threshold: int | None) -> tuple[Watched, list[Crossing], float]:
+    """All frames through the pipeline. Returns the notes, the crossings, and the CPU seconds a frame."""
+    watched, faces = parts(threshold)
+    pipeline = Pipeline(Scene("door", (DOOR,)), tflite.PersonDetector(tflite.models_dir()), faces)
     rng = np.random.default_rng(seed)
     wall = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
     wall = np.asarray(cv2.GaussianBlur(wall + rng.integers(0, 60, wall.shape, np.uint8), (0, 0), 9), np.uint8)

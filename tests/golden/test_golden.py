@@ -81,7 +81,7 @@ def test_the_landmarks_lie_where_the_eye_sees_them(model: str, name: str) -> Non
     picture = cv2.resize(portrait(name), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     side = SPECS[model].side
     room = np.zeros((side * 9 // 16, side, 3), np.uint8)
-    part = np.asarray(picture, np.uint8)[: len(room)]
+    part = np.asarray(picture, np.uint8)[: len(room), :side]
     room[: part.shape[0], : part.shape[1]] = part
     face = largest(tflite.FaceDetector(MODELS, model).detect(room))
     assert np.hypot(*(np.asarray(face.landmarks) - truth * scale).T).max() <= 3
