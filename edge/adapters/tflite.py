@@ -347,8 +347,8 @@ def main(arguments: Sequence[str]) -> int:
     for name in names:
         try:
             print(json.dumps(_prove(Path(directory), name, int(threads), delegate)), flush=True)
-        except ModelError as error:
-            print(json.dumps({"model": name, "error": str(error)}), flush=True)
+        except (ModelError, RuntimeError, ValueError) as error:  # the runtime's own: it does not run
+            print(json.dumps({"model": name, "error": str(error).strip()}), flush=True)
             return 3
     return 0
 

@@ -60,6 +60,16 @@ def test_a_model_that_answers_wrongly_is_refused(copy: Path) -> None:
         SelfCheck(copy, [FACE]).result()
 
 
+def test_a_network_of_another_kind_is_refused_in_the_runtime_s_words(copy: Path) -> None:
+    """It loads, has an output of the right name, and cannot run at the embedder's size."""
+    specs = tflite.manifest(copy)
+    shutil.copy(copy / specs[FACE].file, copy / specs[EMBEDDER].file)
+    manifest = copy / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace(specs[EMBEDDER].sha256, specs[FACE].sha256))
+    with pytest.raises(ModelError, match=rf"run model {EMBEDDER} of .*: .*failed to prepare"):
+        SelfCheck(copy, [EMBEDDER]).result()
+
+
 def test_a_crash_in_the_runtime_is_an_error_here(copy: Path) -> None:
     """A file that begins like a model and then says nothing sensible, and is listed all the same."""
     listed(copy, (copy / "face_yunet_int8.tflite").read_bytes()[:64] + b"\xff" * 4096)
