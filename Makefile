@@ -110,7 +110,7 @@ test-appliance: appliance emulation $(IMAGES)/bookworm-amd64-rtsp.tar $(IMAGES)/
 	@lintian --fail-on error $(IMAGES)/edged_*.deb
 	@$(SUDO) $(VPY) -m pytest -o addopts= -q -x tests/appliance
 
-test-appliance-short: appliance
+test-appliance-short: appliance ## the part of it that CI runs: a booted Debian, supervision and sandbox (root)
 	@$(SUDO) $(VPY) -m pytest -o addopts= -q -x -m "not slow" tests/appliance
 
 appliance: setup $(IMAGES)/bookworm-amd64.tar

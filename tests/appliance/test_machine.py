@@ -73,7 +73,7 @@ def furnish(machine: Container) -> None:
 
 def write_archive(root: Path, target: Path) -> None:
     """The machine's files as the kernel unpacks them; of its modules only those that make the camera."""
-    (modules,) = root.glob("lib/modules/*/modules.dep")
+    (modules,) = root.glob("usr/lib/modules/*/modules.dep")
     needed = next(line for line in modules.read_text().splitlines() if line.startswith(VIVID))
     kept = {modules.parent / name for name in needed.replace(":", "").split()}
     with target.open("wb") as file:
@@ -98,6 +98,7 @@ def test_a_usb_camera_gives_pictures_inside_the_sandbox_and_no_other_device_open
     told: dict[str, Any],
 ) -> None:
     camera = told["camera"]
+    assert isinstance(camera, dict), f"no answer, but: {camera}"
     assert (camera["frames"], camera["size"]) == (20, [640, 480])
     assert 10 < camera["light"] < 245, "the test picture of the kernel's own camera"
     assert camera["uid"] > 0

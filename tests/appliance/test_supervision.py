@@ -36,6 +36,15 @@ def test_it_is_ready_with_its_first_picture_and_tells_how_it_stands(counting: Co
     assert json.loads(counting.output("edged", "status", "--json"))["cameras"][0]["id"] == "entrance"
 
 
+def test_the_doctor_finds_no_failure_beside_a_daemon_that_runs(counting: Container) -> None:
+    checks = json.loads(counting.output("edged", "doctor", "--json"))["checks"]
+    found = {check["part"]: check["found"] for check in checks}
+    assert found.keys() == {"sandbox", "models", "camera entrance", "broker", "clock", "disk", "board"}
+    assert found["sandbox"] == "fits the config"
+    assert found["broker"].startswith("may publish on all")
+    assert not [check for check in checks if check["verdict"] == "failure"], checks
+
+
 def test_people_are_counted_and_published(counting: Container) -> None:
     topic = "edged/v1/lab/door/event/#"
     got = counting.run("mosquitto_sub", "-t", topic, "-C", "1", "-W", "60")

@@ -81,7 +81,7 @@ def overeat() -> object:
 
 
 def main() -> None:
-    run("modprobe", "vivid", "n_devs=1", "node_types=0x1")
+    subprocess.run(["modprobe", "vivid", "n_devs=1", "node_types=0x1"], check=True)
     run("udevadm", "settle")
     run("edged", "apply")
     run("systemctl", "stop", "edged")
