@@ -16,7 +16,7 @@ from edge.core.wire import Contract, Place
 from edge.doctor.findings import Check, Patient, Verdict, failure, ok, warn_if
 from edge.ports import AdapterError
 
-ACKNOWLEDGE_S = 5.0
+ACKNOWLEDGE_S = 10.0
 
 
 def check_broker(patient: Patient) -> Iterator[Check]:
