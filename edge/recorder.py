@@ -57,7 +57,8 @@ class Watch:
         return self.sight if self.gap_s <= 1 / FPS_MIN else "degraded"
 
     def age_s(self, at: Moment) -> float | None:
-        return None if self.last_s is None else at.monotonic_s - self.last_s
+        """Of the last picture. A recording read faster than it was filmed is ahead of the clock, and new."""
+        return None if self.last_s is None else max(0.0, at.monotonic_s - self.last_s)
 
 
 class Recorder:

@@ -267,6 +267,16 @@ def test_health_names_the_camera_that_has_stalled(tmp_path: Path) -> None:
     assert state(outbox, "health")["problems"] == ["camera_stalled"]
 
 
+def test_a_recording_that_runs_ahead_of_the_clock_has_fresh_pictures(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = a_recorder(outbox)
+    for tenth in range(900):
+        recorder.record(CAMERA, at(tenth / 10), [])
+    recorder.report(Vitals(uptime_s=60, cameras={CAMERA: CameraVitals()}, rss_mib=88.0), at(60))
+    assert state(outbox, "health")["cameras"][CAMERA]["frame_age_s"] == 0.0
+    assert recorder.outflow.refused == 0
+
+
 def test_a_camera_at_four_pictures_a_second_gives_degraded_counts(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db")
     recorder = a_recorder(outbox)

@@ -1,7 +1,8 @@
 """Pictures that explain a count, made from a recording that somebody already has; never by the daemon.
 
 `Film` writes the recording again with boxes, ids, lines and counts. `Plot` draws when people crossed, and
-their trails over the first picture, in which the people are blurred.
+their trails over the first picture, which is blurred: most where people were found, and everywhere enough for
+those who were not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LINE_COLOUR = (0, 220, 255)
 COLOURS = {Kind.ENTRY: (80, 200, 80), Kind.EXIT: (80, 80, 230)}
 FLASH_FRAMES = 8  # how long a line lights up after a crossing
 CHART_HEIGHT, CHART_MARGIN = 180, 30
+SOFT = 64  # of the longer side: what is smaller, as a face seen from a door camera is, cannot be made out
 
 
 class Film:
@@ -116,9 +118,10 @@ class Plot:
 
 
 def blurred(pixels: Pixels, boxes: Iterable[Box]) -> Pixels:
-    """A copy in which nobody in the boxes, taken generously, can be known."""
-    picture = pixels.copy()
-    height, width = picture.shape[:2]
+    """A copy in which nobody can be known: coarse in the boxes, taken generously, and soft all over, since a
+    detector misses people."""
+    height, width = pixels.shape[:2]
+    picture = np.asarray(cv2.blur(pixels, (max(width, height) // SOFT,) * 2), np.uint8)
     for box in boxes:
         margin = 0.2 * box.height
         x1, y1 = whole((max(box.x1 - margin, 0), max(box.y1 - margin, 0)))
