@@ -42,7 +42,7 @@ from edge.reload import left_out, merged
 from edge.status import Status
 
 if TYPE_CHECKING:
-    from edge.tier_visit import VisitTier
+    from edge.visit.tier import VisitTier
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +112,9 @@ def open_visit_tier(config: Config, options: Options, notifier: Notifier, clock:
     """The face models and all that goes with them; in tier `count` not even their code is imported."""
     if config.privacy.tier != "visit":
         return None
-    from edge import tier_visit
+    from edge.visit.tier import open_tier
 
-    tier = tier_visit.open_tier(config, options.runtime_dir, notifier.keep, clock.monotonic_s())
+    tier = open_tier(config, options.runtime_dir, notifier.keep, clock.monotonic_s())
     signal.signal(signal.SIGUSR1, lambda *_: tier.forget_requested.set())
     return tier
 

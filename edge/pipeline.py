@@ -21,7 +21,7 @@ from edge.ports import Detector
 
 
 class FaceStage(Protocol):
-    """What tier `visit` adds; see edge.faces."""
+    """What tier `visit` adds; see edge.visit.faces."""
 
     def people(self, frame: Frame, detections: Sequence[Detection]) -> tuple[Detection, ...]: ...
 

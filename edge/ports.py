@@ -45,8 +45,9 @@ class FaceDetector(Protocol):
 class Embedder(Protocol):
     """Turns an aligned face (112, 112, 3) uint8 BGR into an embedding (dimensions,) float32 of length 1.
 
-    An embedding is transient: never stored, never shown. `mean` is that of the model's embeddings, which the
-    face hash subtracts; `sha256` names the weights that the embeddings belong to.
+    An embedding is transient: never stored, never shown; each is an array of its own, which the caller wipes.
+    `mean` is that of the model's embeddings, which the face hash subtracts; `sha256` names the weights that
+    the embeddings belong to.
     """
 
     @property

@@ -15,10 +15,10 @@ from edge.adapters.clock import SystemClock
 from edge.adapters.video import FileSource
 from edge.config import Camera
 from edge.core.facehash import Floats, Scheme, projection
-from edge.faces import Faces
 from edge.pipeline import Pipeline
-from edge.tier_visit import BITS_PER_DIMENSION, EMBEDDER_MODEL, FACE_MODEL, FINDER_MODEL
-from edge.visitors import Passer
+from edge.visit.faces import Faces
+from edge.visit.tier import BITS_PER_DIMENSION, EMBEDDER_MODEL, FACE_MODEL, FINDER_MODEL
+from edge.visit.visitors import Passer
 
 MAGICS = re.compile(
     b"|".join(

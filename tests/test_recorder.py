@@ -273,7 +273,8 @@ def test_a_recording_that_runs_ahead_of_the_clock_has_fresh_pictures(tmp_path: P
     for tenth in range(900):
         recorder.record(CAMERA, at(tenth / 10), [])
     recorder.report(Vitals(uptime_s=60, cameras={CAMERA: CameraVitals()}, rss_mib=88.0), at(60))
-    assert state(outbox, "health")["cameras"][CAMERA]["frame_age_s"] == 0.0
+    fresh = {"fps": 10.0, "frame_age_s": 0.0, "dropped_frames": 0}
+    assert state(outbox, "health")["cameras"] == {CAMERA: fresh}
     assert recorder.outflow.refused == 0
 
 

@@ -42,7 +42,7 @@ def faces_in(clip: Path, file: Path, camera: str | None) -> Iterator[str]:
     from edge.adapters.video import FileSource
     from edge.commands.count import ClipClock, chosen
     from edge.doctor.visits import measure_faces
-    from edge.tier_visit import FINDER_MODEL
+    from edge.visit.tier import FINDER_MODEL
 
     scene = chosen(file, camera).scene
     finder = tflite.FaceDetector(tflite.models_dir(), FINDER_MODEL)

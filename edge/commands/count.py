@@ -28,7 +28,7 @@ from edge.pipeline import Pipeline
 from edge.ports import AdapterError
 
 if TYPE_CHECKING:
-    from edge.tier_visit import VisitTier
+    from edge.visit.tier import VisitTier
 
 QUARTER_S = 900.0
 
@@ -141,9 +141,9 @@ def visit_tier(config: Config | None) -> VisitTier | None:
     """Tier visit with everything in memory, if the configuration asks for it; see edge.app."""
     if config is None or config.privacy.tier != "visit":
         return None
-    from edge import tier_visit
+    from edge.visit.tier import open_tier
 
-    return tier_visit.open_tier(config, None, lambda name, fd: None, 0.0)
+    return open_tier(config, None, lambda name, fd: None, 0.0)
 
 
 def released(tier: VisitTier | None, end_s: float) -> list[dict[str, object]]:

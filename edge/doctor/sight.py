@@ -135,7 +135,7 @@ def measure_people(part: str, frames: Sequence[Frame], scene: Scene, detector: D
 
 def _measure_faces(part: str, frames: Sequence[Frame], scene: Scene) -> Iterator[Check]:
     from edge.doctor.visits import measure_faces
-    from edge.tier_visit import FINDER_MODEL
+    from edge.visit.tier import FINDER_MODEL
 
     return measure_faces(part, frames, scene, tflite.FaceDetector(tflite.models_dir(), FINDER_MODEL))
 

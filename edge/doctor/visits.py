@@ -12,9 +12,9 @@ from edge.core.align import Gate
 from edge.core.values import Frame, Scene
 from edge.doctor.findings import Check, ok, warn_if
 from edge.doctor.sight import SCORE_MIN, stands_at
-from edge.faces import body_under
 from edge.pipeline import blackout
 from edge.ports import FaceDetector
+from edge.visit.faces import body_under
 
 SIZE_PX_MIN = Gate().size_px_min  # what the face stage asks of a sample
 REMEDY = (

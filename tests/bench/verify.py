@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.adapters import tflite
-from edge.closer import CloserLook, head_area
 from edge.core import align
 from edge.core.facehash import Scheme, fuse, projection
 from edge.core.values import Pixels
-from edge.faces import body_under
-from edge.tier_visit import EMBEDDER_MODEL, FACE_MODEL, FINDER_MODEL
+from edge.visit.closer import CloserLook, head_area
+from edge.visit.faces import body_under
+from edge.visit.tier import EMBEDDER_MODEL, FACE_MODEL, FINDER_MODEL
 from tests.bench.floats import FloatNetwork
 
 Floats = NDArray[np.float64]

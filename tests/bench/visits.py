@@ -28,10 +28,10 @@ from edge.adapters.facestore import FaceStore
 from edge.core.facehash import Floats, Scheme
 from edge.core.values import Anchor, Crossing, Frame, Kind, Line, Moment, Pixels, Scene
 from edge.core.visits import ReleaseRules, VisitRules
-from edge.faces import Faces
 from edge.pipeline import Pipeline
-from edge.tier_visit import BITS_PER_DIMENSION, EMBEDDER_MODEL, FACE_MODEL, FINDER_MODEL, shuffle
-from edge.visitors import Passer, Visitors
+from edge.visit.faces import Faces
+from edge.visit.tier import BITS_PER_DIMENSION, EMBEDDER_MODEL, FACE_MODEL, FINDER_MODEL, shuffle
+from edge.visit.visitors import Passer, Visitors
 
 WIDTH, HEIGHT, FPS = 960, 540, 10.0
 WALK_S, SIZES_PX = 4.0, (48.0, 160.0)

@@ -28,7 +28,7 @@ import numpy as np
 from edge.adapters.facestore import FaceStore
 from edge.adapters.keys import open_ring
 from edge.core.visits import ReleaseRules, VisitRules
-from edge.visitors import Passer, Visitors
+from edge.visit.visitors import Passer, Visitors
 from tests.privacy import SCHEME, people
 
 def tell(buffer):

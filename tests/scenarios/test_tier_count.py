@@ -16,7 +16,7 @@ from tests.test_config import SMALLEST
 from tests.test_privacy import LEGAL
 
 ROOT = Path(__file__).parents[2]
-FACE_CODE = {"cryptography", "edge.faces", "edge.visitors", "edge.tier_visit", "edge.core.facehash"}
+FACE_CODE = {"cryptography", "edge.visit", "edge.visit.tier", "edge.core.facehash"}
 
 CHILD = """
 import json, sys

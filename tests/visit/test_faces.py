@@ -12,7 +12,6 @@ import pytest
 
 from edge.adapters import keys, tflite
 from edge.adapters.facestore import FaceStore
-from edge.closer import Sight
 from edge.core import align
 from edge.core.values import (
     Box,
@@ -28,11 +27,12 @@ from edge.core.values import (
     Track,
 )
 from edge.core.visits import ReleaseRules, VisitRules
-from edge.faces import Faces, FaceSettings, is_covered, owner
-from edge.visitors import Visitors
+from edge.visit.closer import Sight
+from edge.visit.faces import Faces, FaceSettings, is_covered, owner
+from edge.visit.visitors import Visitors
 from tests.privacy import SCHEME, people
 
-PORTRAITS = Path(__file__).parent / "data/portraits"
+PORTRAITS = Path(__file__).parents[1] / "data/portraits"
 SIZE = (320, 180)
 HEAD = Box(140, 20, 190, 90)
 BODY = Box(110, 10, 220, 180)
@@ -67,11 +67,13 @@ class Whose:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.given: list[Embedding] = []
         self.embedding: Embedding = people(np.random.default_rng(1), 1)[0]
 
     def embed(self, crop: Pixels) -> Embedding:
         self.calls += 1
-        return self.embedding
+        self.given.append(self.embedding.copy())
+        return self.given[-1]
 
 
 def visitors() -> Visitors:
@@ -116,6 +118,17 @@ def test_a_person_is_hashed_at_the_crossing_once_there_are_samples_enough() -> N
         door.step()
     door.step(Kind.ENTRY)
     assert (door.visitors.tally.opened, door.visitors.tally.unusable) == (1, 0)
+
+
+def test_samples_are_wiped_when_their_person_is_gone() -> None:
+    door = Door()
+    for _ in range(8):
+        door.step()
+    given = door.embedder.given
+    assert len(given) >= SETTINGS.samples_min
+    assert all(embedding.any() for embedding in given)
+    door.step(gone=True)
+    assert not any(embedding.any() for embedding in given)
 
 
 def test_the_best_samples_may_come_after_the_crossing() -> None:

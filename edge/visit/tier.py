@@ -23,9 +23,9 @@ from edge.core.facehash import Scheme
 from edge.core.health import Unlinked
 from edge.core.values import Moment, Visit
 from edge.core.visits import ReleaseRules, VisitRules
-from edge.faces import Faces
 from edge.ports import AdapterError
-from edge.visitors import Forgotten, Visitors
+from edge.visit.faces import Faces
+from edge.visit.visitors import Forgotten, Visitors
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@
    searched rarely, and often only while faces without bodies stand for people.
 4. A person's template is made after they have crossed: when the samples are enough, when they are gone, or
    when patience ends. With too few samples it is None: unusable, which is counted.
-5. Samples live as long as their track, and leave this file only as a fused template.
+5. Samples live as long as their track, leave this file only as a fused template, and are wiped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from edge.closer import CloserLook, Sight, head_area
 from edge.core import align
 from edge.core.facehash import Floats, fuse
 from edge.core.values import (
@@ -35,7 +34,8 @@ from edge.core.values import (
     elapsed_s,
 )
 from edge.ports import Embedder, FaceDetector
-from edge.visitors import Passer, Visitors
+from edge.visit.closer import CloserLook, Sight, head_area
+from edge.visit.visitors import Passer, Visitors
 
 SCORE_MIN = 0.88  # of an upright, enlarged face; half a face scores .82 to .89
 MOUTH_MIN = 0.4  # contrast around the mouth over that around the eyes: .57 to .85 bare, under .3 masked
@@ -68,6 +68,13 @@ class _Person:
     looked_s: float = -math.inf
     turn_deg: float = 0.0
     waiting: list[Crossing] = field(default_factory=list)
+
+    def keep(self, most: int) -> None:
+        """Only the best `most` samples; the others are wiped."""
+        self.samples.sort(key=lambda sample: -sample[0])
+        for _, embedding in self.samples[most:]:
+            embedding.fill(0)
+        del self.samples[most:]
 
 
 class Faces:
@@ -147,7 +154,7 @@ class Faces:
                     person.waiting.remove(crossing)
                     yield crossing.kind, Passer(self._template(person), crossing.at.monotonic_s)
             if track not in live:
-                del self._people[track]
+                self._people.pop(track).keep(0)
 
     def _is_alone(self, face: Face, detections: Sequence[Detection]) -> bool:
         x, y = face.box.centre
@@ -181,16 +188,18 @@ class Faces:
         better = len(person.samples) < self._set.samples_max or quality.weight > worst
         if better and self._gate.passes(quality) and not is_covered(crop):
             person.samples.append((quality.weight, self._embedder.embed(crop)))
-            person.samples.sort(key=lambda sample: -sample[0])
-            del person.samples[self._set.samples_max :]
+            person.keep(self._set.samples_max)
 
     def _template(self, person: _Person) -> Floats | None:
         if len(person.samples) < self._set.samples_min:
             return None
+        samples = np.stack([embedding for _, embedding in person.samples])
         try:
-            return fuse(np.stack([embedding for _, embedding in person.samples]), self._embedder.mean)
+            return fuse(samples, self._embedder.mean)
         except ValueError:
             return None
+        finally:
+            samples.fill(0)
 
 
 def is_covered(crop: Pixels) -> bool:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edge.adapters import tflite
-from edge.closer import CloserLook, Sight, head_area
 from edge.core.values import Box, Pixels
+from edge.visit.closer import CloserLook, Sight, head_area
 
-PORTRAITS = Path(__file__).parent / "data/portraits"
+PORTRAITS = Path(__file__).parents[1] / "data/portraits"
 CLOSER = CloserLook(tflite.FaceDetector(tflite.models_dir(), "face-yunet-192"))
 HEAD = Box(150, 40, 300, 190)  # of collins.jpg
 

@@ -19,7 +19,7 @@ from edge.core.health import Unlinked
 from edge.core.values import FaceHash
 from edge.core.visits import OpenVisits, Probe, ReleaseRules, VisitRules
 from edge.ports import AdapterError
-from edge.visitors import Passer, Visitors
+from edge.visit.visitors import Passer, Visitors
 from tests.privacy import SCHEME, people, project, seen_again
 
 HOUR = 3600.0
