@@ -68,8 +68,7 @@ def run(config: Config, options: Options, notifier: Notifier) -> int:
         clock = SystemClock()
         models = tflite.models_dir()
         check = stack.enter_context(closing(check_models(config, models)))
-        how = config.detector
-        detector = Timed(tflite.PersonDetector(models, how.model, how.threads, how.delegate), clock)
+        detector = Timed(detector_of(config.detector), clock)
         outbox = stack.enter_context(closing(open_outbox(options.state_dir)))
         tier = open_visit_tier(config, options, notifier, clock)
         contract = contract_of(config, options.file)
@@ -106,6 +105,11 @@ def check_models(config: Config, models: Path) -> SelfCheck:
     others = [name for name, spec in tflite.manifest(models).items() if visit and spec.role != "person"]
     how = config.detector
     return SelfCheck(models, [how.model, *others], how.threads, how.delegate)
+
+
+def detector_of(settings: cfg.Detector) -> tflite.PersonDetector:
+    """The person detector that the config asks for. Raises ModelError."""
+    return tflite.PersonDetector(tflite.models_dir(), settings.model, settings.threads, settings.delegate)
 
 
 def open_visit_tier(config: Config, options: Options, notifier: Notifier, clock: Clock) -> VisitTier | None:

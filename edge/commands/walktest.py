@@ -13,7 +13,6 @@ from contextlib import closing
 from pathlib import Path
 
 from edge import app
-from edge.adapters import tflite
 from edge.adapters.clock import SystemClock
 from edge.commands.count import chosen
 from edge.config import DEFAULT_PATH, Camera, read
@@ -39,9 +38,7 @@ def run(args: argparse.Namespace) -> int:
     chosen(args.config, args.camera)  # the same questions about the camera as `edged count` asks
     camera = next(one for one in config.cameras if args.camera in (None, one.id))
     line = line_of(camera, args.line)
-    how = config.detector
-    detector = tflite.PersonDetector(tflite.models_dir(), how.model, how.threads, how.delegate)
-    pipeline = Pipeline(camera.to_scene(), detector)
+    pipeline = Pipeline(camera.to_scene(), app.detector_of(config.detector))
     passed = 0
     with closing(app.source_of(camera, args.config.parent, SystemClock())) as source:
         frames = source.frames()

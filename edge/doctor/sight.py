@@ -13,7 +13,6 @@ from edge import app
 from edge.adapters import tflite
 from edge.adapters.clock import SystemClock
 from edge.adapters.selfcheck import Checked
-from edge.config import Config
 from edge.core import geometry
 from edge.core.health import FPS_MIN
 from edge.core.sight import NETWORK, PERSON_MIN
@@ -69,10 +68,11 @@ def check_cameras(patient: Patient) -> Iterator[Check]:
             with closing(app.source_of(camera, patient.file.parent, SystemClock())) as source:
                 frames = list(islice(source.frames(), FRAMES))
             yield from look_through(part, frames, lossless=source.lossless)
-            yield from tell_near_view(part, frames, camera.to_scene())
-            yield from measure_people(part, frames, camera.to_scene(), _detector(patient.config))
+            scene, detector = camera.to_scene(), app.detector_of(patient.config.detector)
+            yield from tell_near_view(part, frames, scene)
+            yield from measure_people(part, frames, scene, detector)
             if patient.config.privacy.tier == "visit":
-                yield from _measure_faces(part, frames[::3], camera.to_scene())
+                yield from _measure_faces(part, frames[::3], scene)
         except AdapterError as error:
             yield failure(part, error)
 
@@ -151,8 +151,3 @@ def _height_to_network(box: Box, scene: Scene, size: tuple[int, int]) -> float:
     fits = near is not None and box.height < near.y2 - near.y1
     side = max(near.x2 - near.x1, near.y2 - near.y1) if near is not None and fits else max(size)
     return box.height * NETWORK / side
-
-
-def _detector(config: Config) -> tflite.PersonDetector:
-    settings = config.detector
-    return tflite.PersonDetector(tflite.models_dir(), settings.model, settings.threads, settings.delegate)
