@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from edge import __version__
 from edge import config as cfg
-from edge.adapters import mqtt, tflite
+from edge.adapters import encoders, mqtt, tflite
 from edge.adapters.board import Board, Timed
 from edge.adapters.clock import KernelSync, SystemClock, system_zone
 from edge.adapters.outbox import Outbox
@@ -61,6 +61,7 @@ class Options:
 
 def run(config: Config, options: Options, notifier: Notifier) -> int:
     """The daemon, until SIGTERM, SIGINT, the end of all recordings, or a bug. Returns the exit code."""
+    encoders.give_up()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
