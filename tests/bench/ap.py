@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,10 @@ from numpy.typing import NDArray
 
 from edge.adapters import tflite
 from edge.core.values import Detection, Pixels
+from tests.bench.clips import SHARED
 from tests.bench.floats import FloatNetwork
 
-DATA = Path(os.environ.get("EDGED_SHARED", "../shared")) / "data"
+DATA = SHARED / "data"
 Boxes = NDArray[np.float64]
 
 
