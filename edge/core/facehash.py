@@ -1,9 +1,11 @@
-"""FH-1: from a track's face embeddings to a keyed binary code, and from codes to Hamming distances.
+"""FH-1: from a track's face embeddings to a keyed binary code, and from codes to their distances.
 
 1. A track is hashed, not a frame: its samples are fused into one template.
 2. The code is the signs of the template under a secret orthonormal projection. Only the key protects: without
    it a code is noise, with it a code is as good as the embedding. So a code lives no longer than its key.
-3. Every buffer that held a key, a projection or a code belongs to this file and can be wiped. That is why the
+3. What is kept is bits; what is looked for need not be. A probe keeps how sure it is of each bit, and a bit
+   that differs counts by that (asymmetric distance; Dong, Charikar, Li 2008; Gordo et al. 2014).
+4. Every buffer that held a key, a projection or a code belongs to this file and can be wiped. That is why the
    linear algebra is plain numpy: BLAS and LAPACK keep copies of what they worked on.
 
 The secret is random orthonormal, as in BioHashing (Teoh, Goh, Ngo 2006): exactly orthogonal rows lose less
@@ -23,7 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from edge.core.values import FaceHash
+from edge.core.values import FaceHash, FaceProbe
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint64]
@@ -83,6 +85,14 @@ class Projection:
         words = np.packbits(self._signs, bitorder="little").view(np.uint64)
         _wipe(self._dots, self._signs)
         return FaceHash(self.epoch, words)
+
+    def probe(self, template: Floats) -> FaceProbe:
+        """The same, to be looked for among codes; the caller wipes it after use."""
+        code = self.hash(template)
+        weights = np.einsum("ld,d->l", self._rows, template)
+        np.abs(weights, out=weights)
+        weights /= max(float(weights.mean()), 1e-12)
+        return FaceProbe(code, weights)
 
     def wipe(self) -> None:
         """Forget the projection; codes made under it can never be matched again."""
@@ -165,6 +175,25 @@ def distances(codes: Codes, probe: Codes) -> NDArray[np.uint16]:
     _wipe(apart)  # from a free column, which is zero, the probe differs by itself
     counts: NDArray[np.uint16] = np.add.reduce(bits, dtype=np.uint16)
     return counts
+
+
+def weighed(codes: Codes, columns: NDArray[np.intp], probe: FaceProbe) -> Floats:
+    """Asymmetric distances (n,) in bits of a probe to some of the codes, which are as for `distances`.
+
+    Of two faces whose cosine is c, bits * (1 - c) / 2 is expected. With one side known exactly it is less
+    noisy than the count of the bits that differ.
+    """
+    apart = np.empty((len(codes), len(columns)), np.uint64)
+    for stored, own, difference in zip(codes, probe.code.words[:, None], apart, strict=True):
+        np.take(
+            stored, columns, out=difference, mode="clip"
+        )  # another mode, or all words at once, leaves a copy
+        np.bitwise_xor(difference, own, out=difference)
+    by_code = np.ascontiguousarray(apart.T)
+    bits = np.unpackbits(by_code.view(np.uint8), axis=1, bitorder="little")
+    total: Floats = np.einsum("nb,b->n", bits, probe.weights)
+    _wipe(apart, by_code, bits)
+    return total
 
 
 def _wipe(*buffers: NDArray[np.generic]) -> None:

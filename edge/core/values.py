@@ -261,6 +261,19 @@ class FaceHash:
         self.words.fill(0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceProbe:
+    """A face that is looked for among codes, under one epoch's key: its own code, and how sure each of its
+    bits is, (bits,) float32, 1 on average. It says more than a code: never stored, and wiped after use."""
+
+    code: FaceHash
+    weights: NDArray[np.float32] = field(repr=False)
+
+    def wipe(self) -> None:
+        self.code.wipe()
+        self.weights.fill(0)
+
+
 class MatchQuality(str, Enum):
     """How far from the decision threshold an entry and an exit were linked."""
 

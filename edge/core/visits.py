@@ -23,19 +23,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.facehash import distances
-from edge.core.values import FaceHash, MatchQuality, Visit
+from edge.core.facehash import Floats, distances, weighed
+from edge.core.values import FaceHash, FaceProbe, MatchQuality, Visit
 
 DWELL_BUCKETS_S = (0, 120, 300, 600, 1200, 2400)
 FREE = -1  # the epoch of a slot without a visit
-FAR = 1 << 15
+FAR = np.float32(np.inf)
+NEAR = (
+    0.45  # a code is weighed if less than this share of its bits differs; strangers' differ in half of them
+)
 
 
 @dataclass(frozen=True, slots=True)
 class VisitRules:
-    """When an exit is taken for the end of a visit: `threshold` in bits, dwell window in seconds."""
+    """When an exit is taken for the end of a visit: `threshold` in weighed bits, dwell window in seconds."""
 
-    threshold: int
+    threshold: float
     dwell_s_min: float = 5.0
     dwell_s_max: float = 7200.0
     open_max: int = 4096
@@ -43,9 +46,9 @@ class VisitRules:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """An exit's template hashed under every live key, and when it was seen."""
+    """An exit's face under every live key, and when it was seen."""
 
-    hashes: tuple[FaceHash, ...]
+    faces: tuple[FaceProbe, ...]
     at_s: float
 
 
@@ -115,7 +118,7 @@ class OpenVisits:
 
     def leave(self, probes: Sequence[Probe]) -> tuple[Ended, ...]:
         """Link exits to open visits, one to one, nearest first; who matches nothing is counted."""
-        cost = np.stack([self._cost(probe) for probe in probes]) if probes else np.zeros((0, 1), np.uint16)
+        cost = np.stack([self._cost(probe) for probe in probes]) if probes else np.zeros((0, 1), np.float32)
         ended = []
         while cost.size and cost.min() <= self.rules.threshold:
             who, slot = divmod(int(cost.argmin()), cost.shape[1])
@@ -143,14 +146,16 @@ class OpenVisits:
         """The epochs whose keys are still needed."""
         return frozenset(int(epoch) for epoch in np.unique(self._epochs) if epoch != FREE)
 
-    def _cost(self, probe: Probe) -> NDArray[np.uint16]:
-        """Distance to every slot; FAR where the slot is free, of another epoch, or outside the window."""
+    def _cost(self, probe: Probe) -> Floats:
+        """Distance to every slot; FAR where the slot is free, of another epoch, or outside the window. The
+        bits that differ are counted for all, and weighed for those few that may be near."""
         dwell_s = probe.at_s - self._entered_s
         possible = (dwell_s >= self.rules.dwell_s_min) & (dwell_s <= self.rules.dwell_s_max)
-        cost = np.full(self.rules.open_max, FAR, np.uint16)
-        for code in probe.hashes:
-            here = possible & (self._epochs == code.epoch)
-            cost[here] = distances(self._codes, code.words)[here]
+        cost = np.full(self.rules.open_max, FAR, np.float32)
+        for face in probe.faces:
+            near = distances(self._codes, face.code.words) < NEAR * len(face.weights)
+            slots = np.flatnonzero(near & possible & (self._epochs == face.code.epoch))
+            cost[slots] = weighed(self._codes, slots, face)
         return cost
 
     def _end(self, slot: int, at_s: float, rivals: int) -> Ended:

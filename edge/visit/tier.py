@@ -91,7 +91,7 @@ def open_tier(
     delegate = config.detector.delegate
     embedder = tflite.Embedder(directory, EMBEDDER_MODEL, delegate=delegate)
     specs = tflite.manifest(directory)
-    threshold = int(specs[EMBEDDER_MODEL].thresholds["hash"])
+    threshold = specs[EMBEDDER_MODEL].thresholds["hash"]
     make = partial(_visitors, config, embedder, threshold, runtime_dir, keep, now_s)
     groups = {group: make(group) for group in sorted({camera.group for camera in config.cameras})}
     models = {name: specs[name].sha256 for name in (FINDER_MODEL, FACE_MODEL, EMBEDDER_MODEL)}
@@ -102,7 +102,7 @@ def open_tier(
 def _visitors(
     config: Config,
     embedder: tflite.Embedder,
-    threshold: int,
+    threshold: float,
     runtime_dir: Path | None,
     keep: Callable[[str, int], None],
     now_s: float,

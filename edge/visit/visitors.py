@@ -15,7 +15,7 @@ from typing import Protocol
 
 from edge.core.facehash import Floats, Projection, Purpose, Scheme, derive_key, projection
 from edge.core.health import Unlinked
-from edge.core.values import FaceHash, Visit
+from edge.core.values import FaceHash, FaceProbe, Visit
 from edge.core.visits import OpenVisits, Probe, Release, ReleaseRules, Tally, VisitRules
 from edge.ports import AdapterError
 
@@ -139,10 +139,10 @@ class Visitors:
         """Someone has come in: their visit is open, if their face gave a code."""
         with ExitStack() as wiping:
             for probe in self._probes([passer], self._ring.live()[:1], wiping):
-                (code,) = probe.hashes
-                number = self._visits.enter(code, passer.at_s)
+                (face,) = probe.faces
+                number = self._visits.enter(face.code, passer.at_s)
                 if number is not None:
-                    self._keep(partial(self._store.put, number, code, passer.at_s))
+                    self._keep(partial(self._store.put, number, face.code, passer.at_s))
 
     def left(self, passers: Sequence[Passer]) -> None:
         """These have gone out in one step: the visits that they end are finished."""
@@ -184,12 +184,14 @@ class Visitors:
             if passer.template is None:
                 self._visits.unusable()
                 continue
-            yield Probe(tuple(self._hash(passer.template, epoch, wiping) for epoch in epochs), passer.at_s)
+            yield Probe(
+                tuple(self._look_for(passer.template, epoch, wiping) for epoch in epochs), passer.at_s
+            )
 
-    def _hash(self, template: Floats, epoch: int, wiping: ExitStack) -> FaceHash:
-        code = self._projections[epoch].hash(template)
-        wiping.callback(code.wipe)
-        return code
+    def _look_for(self, template: Floats, epoch: int, wiping: ExitStack) -> FaceProbe:
+        face = self._projections[epoch].probe(template)
+        wiping.callback(face.wipe)
+        return face
 
     def _resume(self) -> None:
         """Take back the visits from before the restart whose keys have lived on."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from edge.adapters import tflite
 from edge.core import align
-from edge.core.facehash import Floats, distances, fuse, projection
+from edge.core.facehash import Floats, distances, fuse, projection, weighed
 from tests.privacy import SCHEME, distance, linkability, null, people, project, seed, seen_again
 
 PICTURES = {".pgm", ".png", ".jpg", ".jpeg", ".bmp"}
@@ -42,10 +42,11 @@ def median_ms(work: Callable[[], object], times: int) -> float:
 def costs(rng: np.random.Generator) -> dict[str, float]:
     made, template = project(rng), people(rng, 1)[0]
     codes = rng.integers(0, 2**63, (8, 10_000)).astype(np.uint64)
-    probe, key_seed = made.hash(template).words, seed(rng)
+    face, key_seed, columns = made.probe(template), seed(rng), np.arange(0, 10_000, 100)
     return {
         "hash_128d_ms": median_ms(lambda: made.hash(template), 500),
-        "match_10000_ms": median_ms(lambda: distances(codes, probe), 500),
+        "match_10000_ms": median_ms(lambda: distances(codes, face.code.words), 500),
+        "weigh_100_ms": median_ms(lambda: weighed(codes, columns, face), 500),
         "new_epoch_ms": median_ms(lambda: projection(1, key_seed, SCHEME), 5),
     }
 
@@ -110,15 +111,15 @@ def accuracy(faces: dict[str, Floats], samples: int, rng: np.random.Generator) -
             for part in (0, 1)
         )
         made = project(rng)
-        first, second = ([made.hash(template) for template in side] for side in (a, b))
-        bits = np.array([[512 - distance(x, y) for y in second] for x in first])
-        for kind, table in (("embedding", a @ b.T), ("code", bits)):
+        codes, columns = np.stack([made.hash(template).words for template in b], axis=1), np.arange(len(b))
+        apart = np.stack([weighed(codes, columns, made.probe(template)) for template in a])
+        for kind, table in (("embedding", a @ b.T), ("code", SCHEME.bits - apart)):
             mated[kind] += list(table[same])
             others[kind] += list(table[~same])
     report: dict[str, object] = {"mated": len(mated["code"]), "non_mated": len(others["code"])}
     for kind in kinds:
         report |= {f"{kind}_fnmr@{fmr:g}": misses(mated[kind], others[kind], fmr) for fmr in (1e-3, 1e-4)}
-    report["threshold_bits@0.0001"] = 512 - int(limit(others["code"], 1e-4)) - 1
+    report["threshold_bits@0.0001"] = round(SCHEME.bits - limit(others["code"], 1e-4), 1)
     return report
 
 

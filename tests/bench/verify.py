@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edge.adapters import tflite
 from edge.core import align
-from edge.core.facehash import Scheme, fuse, projection
+from edge.core.facehash import Scheme, fuse, projection, weighed
 from edge.core.values import Pixels
 from edge.visit.closer import CloserLook, head_area
 from edge.visit.faces import body_under
@@ -68,13 +68,16 @@ def pictures(folder: Path) -> Iterator[tuple[str, Pixels]]:
 
 
 def hashed(embeddings: NDArray[np.float32], embedder: tflite.Embedder, key: int) -> Floats:
-    """Share of equal bits of the codes of all pairs. One sample a code: harder than a track's."""
+    """Each embedding looked for among the codes of the others, as at an exit: the cosine that the weighed
+    distance stands for. One sample a code: harder than a track's."""
     dimensions = embeddings.shape[1]
     scheme = Scheme("bench", embedder.sha256, dimensions, 4 * dimensions, "bench")
     keyed = projection(0, bytearray([key] * 32), scheme)
-    codes = [keyed.hash(fuse(one[None], embedder.mean)).words for one in embeddings]
-    bits = np.array([np.unpackbits(code.view(np.uint8)) for code in codes], np.float64)
-    return np.asarray((bits @ bits.T + (1 - bits) @ (1 - bits).T) / bits.shape[1])
+    templates = [fuse(one[None], embedder.mean) for one in embeddings]
+    codes = np.stack([keyed.hash(template).words for template in templates], axis=1)
+    everyone = np.arange(len(templates))
+    found = [weighed(codes, everyone, keyed.probe(template)) for template in templates]
+    return np.asarray(1 - 2 * np.stack(found).astype(np.float64) / scheme.bits)
 
 
 def hash_rates(

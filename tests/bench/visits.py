@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,17 +26,19 @@ from numpy.typing import NDArray
 
 from edge.adapters import keys, tflite
 from edge.adapters.facestore import FaceStore
-from edge.core.facehash import Floats, Scheme
+from edge.core.facehash import Floats, Scheme, weighed
 from edge.core.values import Anchor, Crossing, Frame, Kind, Line, Moment, Pixels, Scene
 from edge.core.visits import ReleaseRules, VisitRules
 from edge.pipeline import Pipeline
 from edge.visit.faces import Faces
 from edge.visit.tier import BITS_PER_DIMENSION, EMBEDDER_MODEL, FACE_MODEL, FINDER_MODEL, shuffle
 from edge.visit.visitors import Passer, Visitors
+from tests.privacy import SCHEME, people, project, seen_again
 
 WIDTH, HEIGHT, FPS = 960, 540, 10.0
 WALK_S, SIZES_PX = 4.0, (48.0, 160.0)
 DOOR = Line("door", (0.5, 0.0), (0.5, 1.0), inside=(1.0, 0.5), anchor=Anchor.CENTRE)
+COSINES = np.linspace(-0.4, 1, 29)
 PICTURES = {".pgm", ".png", ".jpg", ".jpeg", ".bmp"}
 
 
@@ -131,7 +134,7 @@ def draw(canvas: NDArray[np.float32], walk: Walk, part: float, rng: np.random.Ge
 class Watched(Visitors):
     """The visitors of the door, with a note of every link and every template; for the bench only."""
 
-    def __init__(self, threshold: int, embedder: tflite.Embedder) -> None:
+    def __init__(self, threshold: float, embedder: tflite.Embedder) -> None:
         dimensions = len(embedder.mean)
         scheme = Scheme("bench", embedder.sha256, dimensions, BITS_PER_DIMENSION * dimensions, "main")
         ring = keys.open_ring({}, "main", lambda name, fd: None)
@@ -157,17 +160,17 @@ class Watched(Visitors):
                 self.links.append((passer.at_s - visit.dwell_s, passer.at_s))
 
 
-def parts(threshold: int | None) -> tuple[Watched, Faces]:
+def parts(threshold: float | None) -> tuple[Watched, Faces]:
     """The face stage as the daemon makes it; `threshold` in bits, or the manifest's."""
     directory = tflite.models_dir()
     embedder = tflite.Embedder(directory, EMBEDDER_MODEL)
     spec = tflite.manifest(directory)[EMBEDDER_MODEL]
-    watched = Watched(threshold or int(spec.thresholds["hash"]), embedder)
+    watched = Watched(threshold or spec.thresholds["hash"], embedder)
     finder, detector = (tflite.FaceDetector(directory, name) for name in (FINDER_MODEL, FACE_MODEL))
     return watched, Faces(finder, detector, embedder, watched)
 
 
-def run(walks: Sequence[Walk], seed: int, threshold: int | None) -> tuple[Watched, list[Crossing], float]:
+def run(walks: Sequence[Walk], seed: int, threshold: float | None) -> tuple[Watched, list[Crossing], float]:
     """All frames through the pipeline. Returns the notes, the crossings, and the CPU seconds a frame."""
     watched, faces = parts(threshold)
     pipeline = Pipeline(Scene("door", (DOOR,)), tflite.PersonDetector(tflite.models_dir()), faces)
@@ -226,17 +229,18 @@ def busy(
     mated: NDArray[np.float64],
     others: NDArray[np.float64],
     usable: float,
-    threshold: int,
+    threshold: float,
     rng: np.random.Generator,
     visitors_per_hour: int = 500,
     hours: int = 10,
 ) -> dict[str, object]:
-    """Many visitors, by drawing scores: bits differ with probability angle/pi; dwells log-normal, 12 min."""
+    """Many visitors, by drawing scores, with the code's noise; dwells log-normal, 12 min."""
     count = visitors_per_hour * hours
     enters = np.sort(rng.uniform(0, hours * 3600, count))
     leaves = enters + np.minimum(rng.lognormal(np.log(720), 0.8, count), 7200)
     seen_in, seen_out = rng.random(count) < usable, rng.random(count) < usable
     inside = {int(i): float(enters[i]) for i in np.flatnonzero(seen_in)}
+    off = noise(rng)
     right = wrong = 0
     for who_leaves in np.argsort(leaves):
         if not seen_out[who_leaves]:
@@ -249,7 +253,8 @@ def busy(
             continue
         cosines = rng.choice(others, len(there))
         cosines[there == who_leaves] = rng.choice(mated)
-        distances = rng.binomial(512, np.arccos(np.clip(cosines, -1, 1)) / np.pi)
+        rows = np.abs(cosines[:, None] - COSINES).argmin(axis=1)
+        distances = expected(cosines) + off[rows, rng.integers(off.shape[1], size=len(rows))]
         nearest = int(distances.argmin())
         if distances[nearest] <= threshold:
             del inside[int(there[nearest])]
@@ -263,6 +268,23 @@ def busy(
     }
 
 
+def noise(rng: np.random.Generator, draws: int = 200) -> NDArray[np.float64]:
+    """What the weighed distances of real codes are off from those that their cosine stands for: a row for
+    each of COSINES, with so many draws."""
+    rows = []
+    for cosine in COSINES:
+        made, sought = project(rng), people(rng, 1)
+        seen = seen_again(rng, sought.repeat(draws, axis=0), cosine)
+        codes = np.stack([made.hash(template).words for template in seen], axis=1)
+        rows.append(weighed(codes, np.arange(draws), made.probe(sought[0])) - expected(cosine))
+    return np.array(rows, np.float64)
+
+
+def expected(cosines: Any) -> Any:
+    """The weighed distance that a cosine stands for, in bits."""
+    return SCHEME.bits * (1 - cosines) / 2
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -271,7 +293,7 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unseen", type=float, default=0.1, help="the share of people who leave unseen")
-    parser.add_argument("--threshold", type=int, help="in bits; default: the manifest's")
+    parser.add_argument("--threshold", type=float, help="in bits; default: the manifest's")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)

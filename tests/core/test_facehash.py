@@ -14,8 +14,18 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.facehash import Projection, Purpose, Scheme, derive_key, distances, fuse, projection
-from edge.core.values import FaceHash
+from edge.core.facehash import (
+    Floats,
+    Projection,
+    Purpose,
+    Scheme,
+    derive_key,
+    distances,
+    fuse,
+    projection,
+    weighed,
+)
+from edge.core.values import FaceHash, FaceProbe
 from tests.privacy import SCHEME, distance, people, project, seed, seen_again
 
 SEED = bytearray(range(32))
@@ -116,6 +126,50 @@ def test_a_person_is_nearer_to_themselves_than_to_anyone_else() -> None:
     codes = np.stack([made.hash(template).words for template in before], axis=1)
     found = [int(distances(codes, made.hash(probe).words).argmin()) for probe in seen_again(rng, before)]
     assert found == list(range(200))
+
+
+def sought(made: Projection, before: Floats, probe: Floats) -> Floats:
+    codes = np.stack([made.hash(template).words for template in before], axis=1)
+    return weighed(codes, np.arange(len(before)), made.probe(probe))
+
+
+def test_the_weighed_distance_measures_the_cosine() -> None:
+    """bits * (1 - c) / 2, of one probe and many codes."""
+    rng = np.random.default_rng(8)
+    made, probe = project(rng), people(rng, 1)[0]
+    for cosine in (0.95, 0.8, 0.5, 0.0):
+        found = sought(made, seen_again(rng, np.repeat(probe[None], 200, axis=0), cosine), probe)
+        assert found.mean() == pytest.approx(512 * (1 - cosine) / 2, abs=4)
+
+
+def test_the_weighed_distance_is_less_noisy_than_the_bits_that_differ() -> None:
+    """By the separation of two people, in standard deviations, it is worth about half as many bits again."""
+    rng = np.random.default_rng(9)
+    made, probe = project(rng), people(rng, 1)[0]
+    seen = [seen_again(rng, np.repeat(probe[None], 2000, axis=0), cosine) for cosine in (0.0, 0.5)]
+    codes = [np.stack([made.hash(one).words for one in ones], axis=1) for ones in seen]
+    face, columns = made.probe(probe), np.arange(2000)
+    counted = [distances(ones, face.code.words).astype(float) for ones in codes]
+    weights = [weighed(ones, columns, face).astype(float) for ones in codes]
+    apart = [(a.mean() - b.mean()) / math.hypot(a.std(), b.std()) for a, b in (counted, weights)]
+    assert apart[1] > 1.2 * apart[0]
+
+
+def test_a_bit_that_the_probe_is_unsure_of_hardly_counts() -> None:
+    codes = np.array([[0b01, 0b10]], np.uint64)
+    face = FaceProbe(FaceHash(0, np.array([0], np.uint64)), np.array([1.9, 0.1] + [1.0] * 62, np.float32))
+    assert weighed(codes, np.array([0, 1]), face).tolist() == pytest.approx([1.9, 0.1])
+
+
+def test_some_columns_are_weighed_in_the_order_asked_and_none_is_changed() -> None:
+    rng = np.random.default_rng(10)
+    made, before = project(rng), people(rng, 5)
+    codes = np.stack([made.hash(template).words for template in before], axis=1)
+    kept, face = codes.copy(), made.probe(before[3])
+    both = weighed(codes, np.array([4, 3]), face)
+    assert (both[1], codes.tolist()) == (0.0, kept.tolist())
+    assert both[0] == weighed(codes, np.array([4]), face)[0] > 100
+    assert weighed(codes, np.array([], int), face).shape == (0,)
 
 
 CODE = st.lists(st.integers(0, 2**64 - 1), min_size=3, max_size=3)

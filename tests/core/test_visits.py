@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edge.core.values import FaceHash, MatchQuality, Visit
+from edge.core.values import FaceHash, FaceProbe, MatchQuality, Visit
 from edge.core.visits import DWELL_BUCKETS_S, OpenVisits, Probe, Release, ReleaseRules, VisitRules
 
 WORDS = 8
@@ -27,8 +27,13 @@ def code(person: int, epoch: int = 0, flipped: int = 0) -> FaceHash:
     return FaceHash(epoch, np.packbits(bits).view(np.uint64))
 
 
+def sought(found: FaceHash) -> FaceProbe:
+    """A face that is as sure of each bit as of any other: its distances are whole bits."""
+    return FaceProbe(found, np.ones(64 * WORDS, np.float32))
+
+
 def probe(person: int, at_s: float, epochs: tuple[int, ...] = (0,), flipped: int = 60) -> Probe:
-    return Probe(tuple(code(person, epoch, flipped) for epoch in epochs), at_s)
+    return Probe(tuple(sought(code(person, epoch, flipped)) for epoch in epochs), at_s)
 
 
 def visits(rules: VisitRules = RULES) -> OpenVisits:
@@ -125,7 +130,7 @@ def test_a_probe_under_the_wrong_key_finds_nothing() -> None:
     shop = visits()
     shop.enter(code(ANNA, epoch=3), at_s=0)
     same_bits_other_key = FaceHash(4, code(ANNA, epoch=3).words)
-    assert shop.leave([Probe((same_bits_other_key,), 100)]) == ()
+    assert shop.leave([Probe((sought(same_bits_other_key),), 100)]) == ()
 
 
 def test_a_destroyed_key_takes_its_visits_along() -> None:

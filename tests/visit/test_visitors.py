@@ -16,7 +16,7 @@ from edge.adapters.facestore import FaceStore, StoredVisit
 from edge.adapters.keys import KeyRing, open_ring
 from edge.core.facehash import Floats, Projection
 from edge.core.health import Unlinked
-from edge.core.values import FaceHash
+from edge.core.values import FaceHash, FaceProbe
 from edge.core.visits import OpenVisits, Probe, ReleaseRules, VisitRules
 from edge.ports import AdapterError
 from edge.visit.visitors import Passer, Visitors
@@ -212,15 +212,15 @@ def test_a_store_that_fails_is_told_and_worked_without(caplog: pytest.LogCapture
 def test_codes_and_templates_are_wiped_before_the_call_returns(
     broken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[FaceHash] = []
+    made: list[FaceProbe] = []
     visitors = opened(None)
-    hashing = Projection.hash
+    hashing = Projection.probe
 
-    def watched(self: Projection, template: Floats) -> FaceHash:
+    def watched(self: Projection, template: Floats) -> FaceProbe:
         made.append(hashing(self, template))
         return made[-1]
 
-    monkeypatch.setattr(Projection, "hash", watched)
+    monkeypatch.setattr(Projection, "probe", watched)
     if broken:
         monkeypatch.delattr(OpenVisits, "_cost")
     came, gone = passer(ANNA, 0), [passer(again(ANNA), 60), passer(again(BORIS), 60)]
@@ -228,7 +228,7 @@ def test_codes_and_templates_are_wiped_before_the_call_returns(
     with pytest.raises(AttributeError) if broken else nullcontext():
         visitors.left(gone)
     assert len(made) == 3
-    assert not any(code.words.any() for code in made)
+    assert not any(face.code.words.any() or face.weights.any() for face in made)
     assert not any(one.template.any() for one in (came, *gone) if one.template is not None)
 
 
@@ -236,10 +236,12 @@ def test_codes_and_templates_are_wiped_before_the_call_returns(
 @given(st.integers(0, 2**32))
 def test_no_form_in_which_a_face_is_handed_on_shows_it(number: int) -> None:
     (template,) = people(np.random.default_rng(number), 1)
-    code = project(np.random.default_rng(number)).hash(template)
-    forms = (Passer(template, 1.5), Probe((code,), 1.5), StoredVisit(1, code, 1.5), code)
+    face = project(np.random.default_rng(number)).probe(template)
+    code = face.code
+    forms = (Passer(template, 1.5), Probe((face,), 1.5), StoredVisit(1, code, 1.5), code, face)
     shown = "".join(f"{form!r} {form} {ValueError(form)!r} {KeyError(form)}" for form in forms)
     secrets = [f"{value:.4f}" for value in np.abs(template) if value > 0.001]
+    secrets += [f"{value:.4f}" for value in face.weights]
     secrets += [spelt(int(word)) for word in code.words for spelt in (str, hex)]
     assert not [secret for secret in ("array", *secrets) if secret in shown]
 
