@@ -6,7 +6,7 @@ Boxes in arrays are rows of (x1, y1, x2, y2) in pixels; points are (x, y), y dow
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ from edge.core.values import Box, Line, Point
 Floats = NDArray[np.float64]
 
 
+def rows_of(boxes: Iterable[Box]) -> Floats:
+    """Boxes -> (n, 4)."""
+    return np.array([side for box in boxes for side in (box.x1, box.y1, box.x2, box.y2)]).reshape(-1, 4)
+
+
 def areas(boxes: Floats) -> Floats:
     """(n, 4) boxes -> (n,) areas in square pixels."""
     return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
@@ -23,10 +28,9 @@ def areas(boxes: Floats) -> Floats:
 
 def intersections(a: Floats, b: Floats) -> Floats:
     """(n, 4) and (m, 4) boxes -> (n, m) areas that each pair shares."""
-    left_top = np.maximum(a[:, None, :2], b[None, :, :2])
-    right_bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared: Floats = np.maximum(right_bottom - left_top, 0).prod(axis=2)
-    return shared
+    width = np.minimum(a[:, 2:3], b[:, 2]) - np.maximum(a[:, :1], b[:, 0])
+    height = np.minimum(a[:, 3:], b[:, 3]) - np.maximum(a[:, 1:2], b[:, 1])
+    return np.asarray(np.maximum(width, 0) * np.maximum(height, 0))
 
 
 def iou(a: Floats, b: Floats) -> Floats:

@@ -137,14 +137,15 @@ class Tracker:
     def update(self, detections: Sequence[Detection], frame: Frame) -> tuple[Track, ...]:
         """All live tracks after this frame, in the order of their birth."""
         found = [d for d in detections if d.score >= self._set.score_low]
-        boxes = np.array([geometry.corners(d.box) for d in found]).reshape(-1, 4)
+        boxes = geometry.rows_of(d.box for d in found)
         scores = np.array([d.score for d in found])
         self._predict(frame.monotonic_s)
         rows, taken = self._associate(boxes, scores, frame.pixels)
         if len(rows):
-            self._correct(rows, _centred(boxes[taken]), scores[taken])
-            self._confirm(rows, boxes[taken])
-            self._dress(rows, boxes[taken], frame.pixels)
+            theirs = boxes.take(taken, axis=0)
+            self._correct(rows, _centred(theirs), scores[taken])
+            self._confirm(rows, theirs)
+            self._dress(rows, theirs, frame.pixels)
         self._spawn(boxes, scores, taken)
         self._prune(frame.size)
         return self._tracks()
@@ -184,13 +185,13 @@ class Tracker:
         height = r.at[:, 3]
         reach = np.minimum(s.reach_bh + s.reach_bh_per_s * (self._now - r.seen_s), s.reach_bh_max)
         abreast = np.abs(found[:, 0] - r.at[:, :1]) <= (reach * height)[:, None]
-        rows, columns = np.divmod(np.flatnonzero(abreast), max(len(found), 1))
-        step = found[columns, :2] - r.at[rows, :2]
-        distance = np.hypot(step[:, 0], step[:, 1]) / height[rows]
-        scale = np.abs(np.log(np.maximum(found[columns, 3], 1.0) / height[rows]))
+        rows, columns = np.nonzero(abreast)
+        height, step = height[rows], found.take(columns, axis=0) - r.at.take(rows, axis=0)
+        distance = np.hypot(step[:, 0], step[:, 1]) / height
+        scale = np.abs(np.log(np.maximum(found[columns, 3], 1.0) / height))
         near = (distance <= reach[rows]) & (scale <= math.log(s.scale_max))
         rows, columns = rows[near], columns[near]
-        overlap = geometry.iou_of_pairs(r.boxes()[rows], boxes[columns])
+        overlap = geometry.iou_of_pairs(r.boxes().take(rows, axis=0), boxes.take(columns, axis=0))
         return rows, columns, 1 - overlap + distance[near] + scale[near]
 
     def _likeness(self, rows: Ints, columns: Ints, turn: Ints, boxes: Floats, pixels: Pixels) -> Floats:
@@ -211,20 +212,20 @@ class Tracker:
         """Kalman's update. x and y scatter alike, and so do w and h: each pair has one gain."""
         r, s = self._rows, self._set
         noise = self._scatter * np.where(scores < s.score_high, 4.0, 1.0)[:, None]
-        spread, drag = r.spread[rows], r.drag[rows]
+        at, spread, drag = r.at.take(rows, axis=0), r.spread.take(rows, axis=0), r.drag.take(rows, axis=0)
         gain, gain_speed = spread / (spread + noise), drag / (spread + noise)
-        off = found - r.at[rows]
-        r.at[rows] += gain.repeat(2, axis=1) * off
-        r.speed[rows] += gain_speed.repeat(2, axis=1) * off
+        off = (found - at).reshape(-1, 2, 2)
+        at += (gain[:, :, None] * off).reshape(-1, 4)
+        r.at[rows] = at
+        r.speed[rows] += (gain_speed[:, :, None] * off).reshape(-1, 4)
         r.spread[rows], r.drag[rows] = spread * (1 - gain), drag * (1 - gain)
         r.rush[rows] -= gain_speed * drag
         r.hits[rows] += 1
         r.score[rows], r.seen_s[rows] = scores, self._now
-        r.mean_score[rows] += (scores - r.mean_score[rows]) / np.minimum(r.hits[rows], 30)
-        way = r.at - r.born_at
-        np.maximum(
-            r.moved, np.hypot(way[:, 0], way[:, 1]) / r.at[:, 3], out=r.moved, where=r.seen_s == self._now
-        )
+        mean = r.mean_score[rows]
+        r.mean_score[rows] = mean + (scores - mean) / np.minimum(r.hits[rows], 30)
+        way = at - r.born_at.take(rows, axis=0)
+        r.moved[rows] = np.maximum(r.moved[rows], np.hypot(way[:, 0], way[:, 1]) / at[:, 3])
 
     def _confirm(self, rows: Ints, found: Floats) -> None:
         """Who has been seen for long enough, often enough, and has moved or scores well, is a person. A box

@@ -55,10 +55,11 @@ class Box:
     y2: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.x1 + self.y1 + self.x2 + self.y2):
+        if -math.inf < self.x1 <= self.x2 < math.inf and -math.inf < self.y1 <= self.y2 < math.inf:
+            return
+        if not all(map(math.isfinite, (self.x1, self.y1, self.x2, self.y2))):
             raise ValueError("a box has a coordinate that is not finite")
-        if self.x2 < self.x1 or self.y2 < self.y1:
-            raise ValueError("a box must have x1 <= x2 and y1 <= y2")
+        raise ValueError("a box must have x1 <= x2 and y1 <= y2")
 
     @property
     def width(self) -> float:
