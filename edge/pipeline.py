@@ -31,7 +31,8 @@ class FaceStage(Protocol):
 
 
 class Pipeline:
-    """One camera's state. `tracks` are those of the latest frame, for explanations on the device.
+    """One camera's state. `tracks` are those of the latest frame, and `scale` says how large the detector saw
+    them: pixels of its network's picture for each of the frame's. Both are for explanations on the device.
 
     Without `faces` no face is ever looked at.
     """
@@ -42,6 +43,7 @@ class Pipeline:
         self._tracker, self._sight = Tracker(), Sight()
         self._counter = Counter(scene.camera, scene.lines, scene.zones)
         self.tracks: tuple[Track, ...] = ()
+        self.scale = 1.0
 
     def step(self, frame: Frame) -> list[Event]:
         blackout(frame.pixels, self._scene.ignore)
@@ -49,7 +51,8 @@ class Pipeline:
         if self._faces:
             detections = self._faces.people(frame, detections)
         self.tracks = self._tracker.update(detections, frame)
-        self._sight.update(self.tracks, frame, self._gaze.closer)
+        self.scale = self._gaze.scale(self._detector.side, frame)
+        self._sight.update(self.tracks, frame, self.scale)
         events = self._counter.update(self.tracks, frame)
         if self._faces:
             self._faces.follow(frame, self.tracks, events)

@@ -31,7 +31,13 @@ class Source(Protocol):
 
 
 class Detector(Protocol):
-    """Finds people: pixels (height, width, 3) uint8 BGR -> detections in pixels of that picture."""
+    """Finds people: pixels (height, width, 3) uint8 BGR -> detections in pixels of that picture.
+
+    `side` is the longer side of what its network is shown, in pixels: any picture is brought to that.
+    """
+
+    @property
+    def side(self) -> int: ...
 
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]: ...
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
-from edge.core.sight import NETWORK, PERSON_MIN
+from edge.core.sight import PERSON_MIN
 from edge.core.values import Crossing, Event, Frame, Kind, Track
 
 DARK = 25  # mean brightness, of 255
@@ -26,12 +26,12 @@ class Walk:
     first_s: float = 0.0
     last_s: float = 0.0
 
-    def see(self, frame: Frame, tracks: Iterable[Track], events: Iterable[Event]) -> None:
+    def see(self, frame: Frame, tracks: Iterable[Track], events: Iterable[Event], scale: float) -> None:
+        """`scale` is how many pixels of the network's picture a pixel of the frame becomes."""
         self.first_s = frame.monotonic_s if not self.frames else self.first_s
         self.last_s = frame.monotonic_s
         self.frames += 1
         self.light.append(float(frame.pixels[::8, ::8].mean()))
-        scale = NETWORK / max(frame.size)
         self.heights += [track.box.height * scale for track in tracks if track.confirmed and track.seen]
         crossings = (event for event in events if isinstance(event, Crossing))
         self.counted += [crossing.kind for crossing in crossings if crossing.line == self.line]

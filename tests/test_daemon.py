@@ -26,6 +26,8 @@ from tests.clips import write_two_entries
 class Nobody:
     """An empty yard, seen without any work: the recording is over long before its time has passed."""
 
+    side = 416
+
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         return ()
 

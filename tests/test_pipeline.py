@@ -29,6 +29,8 @@ ROOM = Zone("room", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
 class Scripted:
     """A detector that is told where the person is, and keeps what it was shown."""
 
+    side = 416
+
     def __init__(self) -> None:
         self.person: Box | None = None
         self.shown: list[Pixels] = []

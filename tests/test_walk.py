@@ -21,7 +21,7 @@ def walk(
         track = Track(1, Box(0, 0, 50, height), 0.9, confirmed=True, seen=True)
         last = index == int(2 * fps)
         events = [Crossing("c", "door", kind, at, 1, "") for kind in counted] if last else []
-        made.see(frame, [track] if seen else [], events)
+        made.see(frame, [track] if seen else [], events, scale=0.65)
     return made
 
 
@@ -50,5 +50,5 @@ def test_a_walk_that_failed_says_why(made: Walk, fault: str) -> None:
 def test_another_lines_count_is_not_ours() -> None:
     made = Walk("door", Kind.ENTRY)
     frame = Frame("c", 0, 0.0, 0.0, np.zeros((48, 64, 3), np.uint8))
-    made.see(frame, [], [Crossing("c", "gate", Kind.ENTRY, frame.at, 1, "")])
+    made.see(frame, [], [Crossing("c", "gate", Kind.ENTRY, frame.at, 1, "")], scale=1.0)
     assert not made.counted

@@ -21,6 +21,10 @@ class Timed:
         self._detector, self._clock = detector, clock
         self.took_ms = Recent()
 
+    @property
+    def side(self) -> int:
+        return self._detector.side
+
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         started_s = self._clock.monotonic_s()
         found = self._detector.detect(pixels)

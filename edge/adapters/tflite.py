@@ -255,6 +255,7 @@ class PersonDetector:
     ) -> None:
         self._network = load(directory, model, "person", threads, delegate)
         self._letterbox = Letterbox(self._network.spec)
+        self.side = self._network.spec.side
 
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         """People in `pixels` (height, width, 3) uint8 BGR of any size, best first, in its pixels."""

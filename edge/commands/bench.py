@@ -76,6 +76,10 @@ class Watched:
     detector: Detector
     watch: Stopwatch
 
+    @property
+    def side(self) -> int:
+        return self.detector.side
+
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         with self.watch("detect"):
             return self.detector.detect(pixels)

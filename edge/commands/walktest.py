@@ -70,7 +70,7 @@ def look(frames: Iterator[Frame], pipeline: Pipeline, walk: Walk) -> None:
     until_s = None
     for frame in frames:
         events = pipeline.step(frame)
-        walk.see(frame, pipeline.tracks, events)
+        walk.see(frame, pipeline.tracks, events, pipeline.scale)
         if walk.counted and until_s is None:
             until_s = walk.seconds + AFTERMATH_S
         if walk.seconds >= (until_s or ROUND_S):

@@ -17,7 +17,6 @@ from edge.core.terms import Quality
 from edge.core.values import Frame, Track, elapsed_s
 
 PERSON_MIN = 24.0  # pixels of height in the network's own picture
-NETWORK = 416  # pixels of that picture's longer side
 MEMORY_S = 10.0  # of people's presence
 SMALL_SHARE = 0.5  # of the people
 HIDDEN_PART = 0.5  # of a person's box, covered by those of others
@@ -37,14 +36,14 @@ class Sight:
             return "crowded"
         return "small" if self._small > SMALL_SHARE else "ok"
 
-    def update(self, tracks: Sequence[Track], frame: Frame, closer: float = 1.0) -> None:
-        """`closer` is how many times larger than in the whole picture the network sees people."""
+    def update(self, tracks: Sequence[Track], frame: Frame, scale: float) -> None:
+        """`scale` is how many pixels of the network's picture a pixel of the frame becomes."""
         passed_s = 0.0 if self._at_s is None else elapsed_s(self._at_s, frame.monotonic_s)
         self._at_s = frame.monotonic_s
         boxes = np.array([geometry.corners(track.box) for track in tracks if track.confirmed]).reshape(-1, 4)
         if not len(boxes):
             return
-        heights = (boxes[:, 3] - boxes[:, 1]) * closer * NETWORK / max(frame.size)
+        heights = (boxes[:, 3] - boxes[:, 1]) * scale
         shared = geometry.intersections(boxes, boxes)
         np.fill_diagonal(shared, 0.0)
         hidden = shared.sum(axis=1) > HIDDEN_PART * geometry.areas(boxes)

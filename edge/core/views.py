@@ -59,11 +59,11 @@ class Gaze:
         self._near: View | None = None
         self._whole_s = -np.inf
 
-    @property
-    def closer(self) -> float:
-        """How many times larger than in the whole picture people are seen where they are counted."""
+    def scale(self, side: int, frame: Frame) -> float:
+        """How many pixels of a network's picture, whose longer side has `side`, a pixel of this frame becomes
+        where people are counted; ask after `look`."""
         near = self._near
-        return 1.0 if near is None or self._size is None else self._size[0] / (near.x2 - near.x1)
+        return side / max((near.x2 - near.x1, near.y2 - near.y1) if near else frame.size)
 
     def look(self, frame: Frame, detect: Callable[[Pixels], Sequence[Detection]]) -> tuple[Detection, ...]:
         """The people in the frame, in its pixels."""

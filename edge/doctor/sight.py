@@ -15,7 +15,7 @@ from edge.adapters.clock import SystemClock
 from edge.adapters.selfcheck import Checked
 from edge.core import geometry
 from edge.core.health import FPS_MIN
-from edge.core.sight import NETWORK, PERSON_MIN
+from edge.core.sight import PERSON_MIN
 from edge.core.values import Box, Frame, Line, Scene
 from edge.core.views import Gaze, near_view
 from edge.doctor.findings import Check, Patient, Verdict, failure, ok, warn_if
@@ -123,7 +123,7 @@ def measure_people(part: str, frames: Sequence[Frame], scene: Scene, detector: D
         people += [found.box for found in gaze.look(frame, detector.detect) if found.score > SCORE_MIN]
     for line in scene.lines:
         at_line = [box for box in people if stands_at(box, line.scaled(*frames[0].size))]
-        heights = [_height_to_network(box, scene, frames[0].size) for box in at_line]
+        heights = [_height_to_network(box, scene, frames[0].size, detector.side) for box in at_line]
         if heights:
             found = f"people at line {line.id} are {median(heights):.0f} pixels high to the network"
             remedy = f"{PERSON_MIN:.0f} are needed: hang the camera nearer, or zoom in"
@@ -145,9 +145,9 @@ def stands_at(box: Box, line: Line) -> bool:
     return geometry.to_segment(line.start, line.end, line.anchor.of(box)) < box.height
 
 
-def _height_to_network(box: Box, scene: Scene, size: tuple[int, int]) -> float:
+def _height_to_network(box: Box, scene: Scene, size: tuple[int, int], network: int) -> float:
     """People who fit into the near view are looked at through it, if there is one."""
     near = near_view(scene, size)
     fits = near is not None and box.height < near.y2 - near.y1
     side = max(near.x2 - near.x1, near.y2 - near.y1) if near is not None and fits else max(size)
-    return box.height * NETWORK / side
+    return box.height * network / side

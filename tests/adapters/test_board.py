@@ -28,6 +28,8 @@ class Clock:
 class Blind:
     """A detector that finds nobody."""
 
+    side = 416
+
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         return ()
 

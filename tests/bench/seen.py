@@ -28,6 +28,10 @@ class Remembering:
             "CREATE TABLE IF NOT EXISTS seen (picture BLOB PRIMARY KEY, rows BLOB) WITHOUT ROWID"
         )
 
+    @property
+    def side(self) -> int:
+        return self._detector.side
+
     def detect(self, pixels: Pixels) -> tuple[Detection, ...]:
         digest = hashlib.blake2b(pixels.tobytes(), digest_size=16, key=self._model)
         digest.update(str(pixels.shape).encode())

@@ -15,13 +15,13 @@ IN_A_HEAP = [box((x, 300)) for x in (500, 505, 510, 515)]
 TINY = [box((x, 300), height=30) for x in (100, 300, 500)]
 
 
-def after(seconds: float, *scenes: Sequence[Box], closer: float = 1.0, confirmed: bool = True) -> str:
+def after(seconds: float, *scenes: Sequence[Box], scale: float = 0.416, confirmed: bool = True) -> str:
     """What is thought of the counts when each of the scenes has been seen for so long."""
     sight, index = Sight(), 0
     for people in scenes:
         for _ in range(round(seconds * 10)):
             tracks = [Track(number, person, 0.8, confirmed, True) for number, person in enumerate(people)]
-            sight.update(tracks, frame(index), closer)
+            sight.update(tracks, frame(index), scale)
             index += 1
     return sight.quality
 
@@ -36,7 +36,7 @@ def test_a_minute_of(people: list[Box], expected: str) -> None:
 
 
 def test_seen_closer_nobody_is_too_small() -> None:
-    assert after(60, TINY, closer=2.0) == "ok"
+    assert after(60, TINY, scale=0.832) == "ok"
 
 
 def test_a_moment_in_a_heap_is_no_crowd() -> None:

@@ -92,6 +92,8 @@ def test_where_the_detector_looks_closer_is_told(scene: Scene, words: str) -> No
 class Seeing:
     """A detector that sees one person, whose feet are at the middle of every picture that it is given."""
 
+    side = 416
+
     def __init__(self, height: float) -> None:
         self._height = height
 
