@@ -25,8 +25,8 @@ def clothes(pixels: Pixels, boxes: Floats) -> Floats:
     """
     height, width = pixels.shape[:2]
     x1, y1, x2, y2 = boxes.T[:, :, None]
-    x = np.clip(x1 + (x2 - x1) * _X, 0, width - 1).astype(np.intp)
-    y = np.clip(y1 + (y2 - y1) * _Y, 0, height - 1).astype(np.intp)
+    x = (x1 + (x2 - x1) * _X).clip(0, width - 1).astype(np.intp)
+    y = (y1 + (y2 - y1) * _Y).clip(0, height - 1).astype(np.intp)
     places = (y * width)[:, :, None] + x[:, None, :]
     level = pixels.reshape(-1, 3).take(places, axis=0) >> 6
     colour = level[..., 0] << 4 | level[..., 1] << 2 | level[..., 2] | _HALF

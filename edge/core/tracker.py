@@ -203,9 +203,10 @@ class Tracker:
         rivals = (np.bincount(wanted)[wanted] > 1) | (np.bincount(offered)[offered] > 1)
         known = np.flatnonzero((rivals | (turn == 2)) & r.dressed[rows])
         if len(known):
-            looked, which = np.unique(columns[known], return_inverse=True)
-            seen = clothes(pixels, boxes[looked])
-            like[known] = (r.colour[rows[known]] * seen[which]).sum(axis=1)
+            looked = np.zeros(len(boxes), bool)
+            looked[columns[known]] = True
+            seen = clothes(pixels, boxes[looked])[(looked.cumsum() - 1)[columns[known]]]
+            like[known] = (r.colour[rows[known]] * seen).sum(axis=1)
         return like
 
     def _correct(self, rows: Ints, found: Floats, scores: Floats) -> None:

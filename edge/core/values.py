@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,13 +105,12 @@ class Face:
     landmarks: Landmarks
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(NamedTuple):
     """One person followed through time, as the tracker knows them after one frame.
 
     `box` is smoothed; while the person is not `seen` in this frame it is a prediction. Only `confirmed`
     tracks stand for people; the others are detections that still have to prove themselves. `score` is that
-    of the latest detection.
+    of the latest detection. A tuple, since all live tracks are made anew in every frame.
     """
 
     id: int
