@@ -189,7 +189,8 @@ class Recorder:
         watch = self._watches[camera]
         elapsed_s = watch.see(at.monotonic_s)
         if quarter := self._books.quarter:
-            self._books = replace(self._books, quarter=quarter.watched(camera, elapsed_s, watch.occupancy))
+            quarter = quarter.watched(camera, elapsed_s, watch.occupancy, watch.quality)
+            self._books = replace(self._books, quarter=quarter)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Crossing):

@@ -199,6 +199,7 @@ def test_each_quarter_hour_closes_with_one_message_a_scope(tmp_path: Path) -> No
         "start": "2026-03-15T10:00:00.000Z",
         "local": "2026-03-15T12:00+02:00",
         "coverage": 1.0,
+        "quality": "degraded",
         "partial": False,
         "clock": "synced",
         "line": LINE,
@@ -208,7 +209,17 @@ def test_each_quarter_hour_closes_with_one_message_a_scope(tmp_path: Path) -> No
     assert (zone["occupancy"], zone["visits"]) == ({"mean": 2.0, "max": 2}, 1)
     assert abs(zone["dwell_s"]["p50"] - 100) <= 5  # type: ignore[index]
     recorder.tick(at_quarter(2))
-    assert data_of(by_kind(outbox, "interval_line")[1])["totals"] == {"entry": 0, "exit": 0}
+    unwatched = data_of(by_kind(outbox, "interval_line")[1])
+    assert unwatched["totals"] == {"entry": 0, "exit": 0}
+    assert (unwatched["coverage"], unwatched["quality"]) == (0.0, None)
+
+
+def test_a_quarter_in_which_people_were_mostly_too_small_says_so(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = a_recorder(outbox)
+    for tenth in range(9001):
+        recorder.record(CAMERA, at(tenth / 10), [], "ok" if tenth < 4000 else "small")
+    assert data_of(by_kind(outbox, "interval_line")[0])["quality"] == "small"
 
 
 def test_a_quarter_that_ended_while_the_device_was_off_is_closed_late_as_partial(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from edge.core.ledger import Flow
+from edge.core.terms import Quality
 from edge.core.values import Kind
 
 QUARTER_S = 900
@@ -62,15 +63,21 @@ class ZoneQuarter:
 
 @dataclass(frozen=True, slots=True)
 class CameraQuarter:
-    """What one camera saw; `watched_s` is for how long."""
+    """What one camera saw; `watched_s` is for how long, and `quality_s` for how long with which quality."""
 
     watched_s: float = 0.0
+    quality_s: Mapping[Quality, float] = field(default_factory=dict)
     lines: Mapping[str, Flow] = field(default_factory=dict)
     zones: Mapping[str, ZoneQuarter] = field(default_factory=dict)
 
     @property
     def coverage(self) -> float:
         return min(1.0, self.watched_s / QUARTER_S)
+
+    @property
+    def quality(self) -> Quality | None:
+        """The one that held for longest; None when nothing was watched."""
+        return max(self.quality_s, key=lambda one: self.quality_s[one], default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,11 @@ class Quarter:
     partial: bool
     cameras: Mapping[str, CameraQuarter] = field(default_factory=dict)
 
-    def watched(self, camera: str, elapsed_s: float, occupancy: Mapping[str, int]) -> Quarter:
-        """`elapsed_s` passed since the camera's last picture, with so many people in its zones."""
+    def watched(
+        self, camera: str, elapsed_s: float, occupancy: Mapping[str, int], quality: Quality = "ok"
+    ) -> Quarter:
+        """`elapsed_s` passed since the camera's last picture, with so many people in its zones, and seen so
+        well."""
         if not 0 < elapsed_s <= GAP_S_MAX:
             return self
         seen = self.cameras.get(camera, CameraQuarter())
@@ -91,7 +101,9 @@ class Quarter:
             before = zones.get(zone, ZoneQuarter())
             person_s = before.person_s + people * elapsed_s
             zones[zone] = replace(before, person_s=person_s, peak=max(before.peak, people))
-        return self._with(camera, replace(seen, watched_s=seen.watched_s + elapsed_s, zones=zones))
+        quality_s = {**seen.quality_s, quality: seen.quality_s.get(quality, 0.0) + elapsed_s}
+        watched_s = seen.watched_s + elapsed_s
+        return self._with(camera, replace(seen, watched_s=watched_s, quality_s=quality_s, zones=zones))
 
     def crossed(self, camera: str, line: str, kind: Kind) -> Quarter:
         seen = self.cameras.get(camera, CameraQuarter())

@@ -68,7 +68,9 @@ def _crossing(kind: Kind) -> Crossing:
 
 def _quarter() -> Quarter:
     till = ZoneQuarter(person_s=1260.0, peak=5, dwells=Dwells().plus(31.0).plus(42.0).plus(95.0))
-    seen = CameraQuarter(watched_s=899.2, lines={"door": Flow(23, 19)}, zones={"till": till})
+    seen = CameraQuarter(
+        watched_s=899.2, quality_s={"ok": 899.2}, lines={"door": Flow(23, 19)}, zones={"till": till}
+    )
     return Quarter(1773568800, partial=False, cameras={"entrance": seen})
 
 

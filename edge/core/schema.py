@@ -105,6 +105,8 @@ class Interval(Closed):
     """the start on the wall of the shop"""
     coverage: Share
     """the share of the quarter in which the camera was watched; 0.98 and more is normal"""
+    quality: Quality | None
+    """what it was like for most of the time that was watched; null when none was"""
     partial: bool
     """the quarter was not watched from its start, or was closed late after a restart"""
     clock: Clock

@@ -356,6 +356,7 @@ def _quarter(quarter: Quarter, seen: CameraQuarter, mark: Mark, zone: tzinfo) ->
         "start": rfc3339(quarter.start_s),
         "local": datetime.fromtimestamp(quarter.start_s, zone).isoformat(timespec="minutes"),
         "coverage": round(seen.coverage, 3),
+        "quality": seen.quality,
         "partial": quarter.partial,
         "clock": mark.sync.value,
     }

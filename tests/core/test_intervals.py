@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edge.core.intervals import GAP_S_MAX, QUARTER_S, Dwells, Quarter, opened
 from edge.core.ledger import Flow
+from edge.core.terms import Quality
 from edge.core.values import Kind
 
 NOON = 1773568800
@@ -47,6 +48,19 @@ def test_a_gap_between_pictures_is_not_watched() -> None:
     quarter = Quarter(NOON, partial=False)
     assert quarter.watched("cam", GAP_S_MAX + 0.1, {}) is quarter
     assert quarter.watched("cam", -1.0, {}) is quarter
+
+
+def test_its_quality_is_what_most_of_the_watched_time_was_like() -> None:
+    quarter = Quarter(NOON, partial=False)
+    spells: tuple[tuple[Quality, float], ...] = (("crowded", 1.0), ("ok", 2.0), ("crowded", 1.5))
+    for quality, seconds in spells:
+        quarter = quarter.watched("cam", seconds, {}, quality)
+    assert quarter.cameras["cam"].quality == "crowded"
+
+
+def test_the_quality_of_what_nobody_watched_is_not_known() -> None:
+    quarter = Quarter(NOON, partial=False).crossed("cam", "door", Kind.ENTRY)
+    assert quarter.cameras["cam"].quality is None
 
 
 def test_crossings_are_counted_by_line() -> None:
