@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from edge.core.manifest import DELEGATES, XNNPACK
 from edge.core.values import Anchor, Line, Role, Scene, Zone
 from edge.ports import ConfigError
 from edge.privacy import Privacy
@@ -33,7 +34,6 @@ SOURCE = re.compile(r"^(rtsps?://|https?://|v4l2:/dev/|file:).")
 CSI = "a CSI camera is not read directly: serve it as RTSP on this device, and give rtsp://127.0.0.1/…"
 MIN_LINE = 0.01  # of the picture: a shorter line is a slip of the pen
 MIN_OFF_LINE = 0.005
-DELEGATES = ("xnnpack", "edgetpu", "gpu")
 
 
 def credential_name(path: Path) -> str:
@@ -99,7 +99,7 @@ class Detector(Section):
     """A person model of models/manifest.toml."""
     threads: int = Field(default=1, ge=1, le=4)
     """Inference threads; 1 or 2 leaves the board room for the rest."""
-    delegate: str = "xnnpack"
+    delegate: str = XNNPACK
     """What runs the networks: xnnpack (the processor), edgetpu, gpu, or external:/path/of/a/library.so."""
 
     @field_validator("delegate")

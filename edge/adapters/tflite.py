@@ -28,13 +28,11 @@ from numpy.typing import NDArray
 
 from edge.core import decode
 from edge.core.decode import Fit, Tensor
-from edge.core.manifest import ManifestError, ModelSpec, parse
+from edge.core.manifest import DELEGATES, LIBRARIES, XNNPACK, ManifestError, ModelSpec, parse
 from edge.core.values import Detection, Embedding, Face, Pixels
 from edge.ports import ModelError
 
 THREADS_MAX = 2  # a third thread buys little and takes the core that reads the camera
-XNNPACK = "xnnpack"
-LIBRARIES = {"edgetpu": "libedgetpu.so.1", "gpu": "libtensorflowlite_gpu_delegate.so"}
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +102,7 @@ def _delegates(name: str) -> list[Any]:
         return []
     library = name.removeprefix("external:") if name.startswith("external:") else LIBRARIES.get(name)
     if not library:
-        known = ", ".join([XNNPACK, *LIBRARIES, "external:LIBRARY"])
+        known = ", ".join([*DELEGATES, "external:LIBRARY"])
         raise ModelError("find delegate", name, f"known are {known}")
     try:
         found = ctypes.CDLL(library)  # load_delegate leaves a broken object behind where there is none

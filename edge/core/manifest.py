@@ -20,6 +20,10 @@ else:
 SCHEMA = 1
 ROLES = ("person", "face", "embedder")
 COLOURS = ("bgr", "rgb")
+# What may run the networks, by name, and the library that brings it: XNNPACK is the runtime's own.
+XNNPACK = "xnnpack"
+LIBRARIES = {"edgetpu": "libedgetpu.so.1", "gpu": "libtensorflowlite_gpu_delegate.so"}
+DELEGATES = (XNNPACK, *LIBRARIES)
 
 
 class ManifestError(ValueError):

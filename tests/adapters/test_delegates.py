@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.adapters import tflite
+from edge.core.manifest import LIBRARIES
 
 MODELS = tflite.models_dir()
 # A library of the right kind whose accelerator is not plugged in, and one that does not take our graphs.
@@ -76,4 +77,4 @@ def test_named_delegates_fall_back_where_they_are_not_installed(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         tflite.FaceDetector(MODELS, delegate=name)
-    assert f"delegate {name} cannot be used ({tflite.LIBRARIES[name]}: cannot open" in caplog.text
+    assert f"delegate {name} cannot be used ({LIBRARIES[name]}: cannot open" in caplog.text
