@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import secrets
 import signal
 import threading
@@ -20,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from edge import __version__
 from edge import config as cfg
-from edge.adapters import encoders, mqtt, tflite
+from edge.adapters import encoders, keys, mqtt, tflite
 from edge.adapters.board import Board, Timed
 from edge.adapters.clock import KernelSync, SystemClock, system_zone
 from edge.adapters.outbox import Outbox
@@ -115,13 +116,17 @@ def detector_of(settings: cfg.Detector) -> tflite.PersonDetector:
 
 def open_visit_tier(config: Config, options: Options, notifier: Notifier, clock: Clock) -> VisitTier | None:
     """The face models and all that goes with them; in tier `count` not even their code is imported."""
-    if config.privacy.tier != "visit":
+    visit = config.privacy.tier == "visit"
+    groups = {camera.group for camera in config.cameras} if visit else set()
+    if destroyed := keys.abandon_kept(os.environ, groups, notifier.give_back):
+        log.info("%d keys destroyed: their camera groups are gone", destroyed)
+    if not visit:
         return None
     from edge.visit.tier import open_tier
 
-    tier = open_tier(config, options.runtime_dir, notifier.keep, clock.monotonic_s())
-    signal.signal(signal.SIGUSR1, lambda *_: tier.forget_requested.set())
-    return tier
+    asked = threading.Event()  # before the lock, by which `edged forget` finds whom to ask
+    signal.signal(signal.SIGUSR1, lambda *_: asked.set())
+    return open_tier(config, options.runtime_dir, notifier.keep, clock.monotonic_s(), asked)
 
 
 class Reloader:

@@ -5,6 +5,7 @@
    descriptor while the service restarts; a stop or a power cut ends it.
 3. A key is destroyed when its epoch is over and no visit needs it, and at the latest `keep_s` after that.
 4. To destroy is to overwrite in place: every holder of the memfd sees the same page.
+5. A seed dies on time even if the daemon cannot start, or no longer has the camera group it was drawn for.
 
 The page: a header (magic, next epoch), then SLOTS slots of (epoch, born_s, seed); a slot of epoch 0 is free.
 """
@@ -16,9 +17,11 @@ import ctypes
 import fcntl
 import mmap
 import os
+import re
 import resource
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +35,11 @@ SLOT = struct.Struct("<qd")  # the seed follows
 SEED_BYTES = 32
 SLOT_BYTES = SLOT.size + SEED_BYTES
 SLOTS = 4
+PLACES = range(HEADER.size, HEADER.size + SLOTS * SLOT_BYTES, SLOT_BYTES)
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 PR_SET_DUMPABLE = 4
 FIRST_PASSED_FD = 3
+CIPHERS = ("CRYPT-LUKS", "CRYPT-PLAIN")  # CRYPT-VERITY and CRYPT-INTEGRITY do not encrypt
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -57,6 +62,7 @@ class KeyRing:
         self._fd = fd
         self._page = mmap.mmap(fd, PAGE)
         self._page.madvise(mmap.MADV_DONTDUMP)
+        self._page.madvise(mmap.MADV_DONTFORK)
         with memoryview(self._page) as view:
             _lock(view)
         if self._page[: len(MAGIC)] != MAGIC:
@@ -83,6 +89,10 @@ class KeyRing:
         born = self._begin(now_s) if len(over) == len(slots) else None
         return Rotation(born, tuple(sorted(due)))
 
+    def expire(self, now_s: float) -> None:
+        """Destroy what has outlived its time, whoever needs it."""
+        self._destroy({epoch for _, epoch, born_s in self._slots() if self._outlived(born_s, now_s)})
+
     def destroy_all(self) -> int:
         """Forget everyone, now. Returns how many keys there were."""
         epochs = set(self.live())
@@ -99,7 +109,7 @@ class KeyRing:
 
     def _slots(self) -> Iterator[tuple[int, int, float]]:
         """(offset, epoch, born_s) of every slot in use."""
-        for at in range(HEADER.size, HEADER.size + SLOTS * SLOT_BYTES, SLOT_BYTES):
+        for at in PLACES:
             epoch, born_s = SLOT.unpack_from(self._page, at)
             if epoch:
                 yield at, epoch, born_s
@@ -110,7 +120,7 @@ class KeyRing:
 
     def _begin(self, now_s: float) -> int:
         used = {at for at, _, _ in self._slots()}
-        at = next(at for at in range(HEADER.size, PAGE, SLOT_BYTES) if at not in used)
+        at = next(at for at in PLACES if at not in used)
         _, epoch = HEADER.unpack_from(self._page, 0)
         with memoryview(self._page)[at + SLOT.size : at + SLOT_BYTES] as seed:
             _fill_with_randomness(seed)
@@ -129,7 +139,9 @@ def open_ring(
 ) -> KeyRing:
     """The camera group's ring that systemd kept for us, else a new one that `keep(name, fd)` hands to it."""
     name = f"{NAME}-{group}"
-    for fd in _passed(environ, name):
+    for passed, fd in _passed(environ):
+        if passed != name:
+            continue
         if _is_ours(fd):
             return KeyRing(fd, keep_s=keep_s)
         os.close(fd)
@@ -138,6 +150,32 @@ def open_ring(
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
     keep(name, fd)
     return KeyRing(fd, keep_s=keep_s)
+
+
+def expire_kept(environ: Mapping[str, str], now_s: float) -> None:
+    """Destroy those keys in systemd's keeping that have outlived their time.
+
+    It comes first of all: a daemon that cannot start, such as for a wrong config, is started again and again,
+    and must not keep its keys alive by that.
+    """
+    for _, fd in _passed(environ):
+        if _is_ours(fd):
+            with closing(KeyRing(os.dup(fd))) as ring:
+                ring.expire(now_s)
+
+
+def abandon_kept(
+    environ: Mapping[str, str], groups: Collection[str], give_back: Callable[[str], None]
+) -> int:
+    """Destroy all keys of the camera groups that are no longer there, and `give_back(name)` their place in
+    systemd's store. Returns how many keys there were."""
+    destroyed = 0
+    for name, fd in _passed(environ):
+        if name.removeprefix(f"{NAME}-") not in groups and _is_ours(fd):
+            with closing(KeyRing(fd)) as ring:
+                destroyed += ring.destroy_all()
+            give_back(name)
+    return destroyed
 
 
 def refuse_core_dumps() -> None:
@@ -163,13 +201,13 @@ def refuse_plain_swap(root: Path = Path("/")) -> None:
         )
 
 
-def _passed(environ: Mapping[str, str], ours: str) -> list[int]:
-    """The descriptors that systemd passed to this process under our name (sd_listen_fds(3))."""
+def _passed(environ: Mapping[str, str]) -> list[tuple[str, int]]:
+    """The rings that systemd passed to this process, by their names (sd_listen_fds(3))."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     fds = range(FIRST_PASSED_FD, FIRST_PASSED_FD + int(environ.get("LISTEN_FDS", "0")))
-    return [fd for fd, name in zip(fds, names, strict=False) if name == ours]
+    return [(name, fd) for fd, name in zip(fds, names, strict=False) if name.startswith(f"{NAME}-")]
 
 
 def _is_ours(fd: int) -> bool:
@@ -213,10 +251,11 @@ def _kept_out_of_swap(root: Path) -> bool:
 
 
 def _swap_forgets(name: str, root: Path) -> bool:
-    """zram forgets with the power; dm-crypt keeps the disk unreadable, be it under a partition or a file."""
-    if Path(name).name.startswith("zram"):
-        return True
+    """zram forgets with the power, unless it writes what is idle to a disk behind it; dm-crypt keeps the disk
+    unreadable, be it under a partition or a file."""
     blocks = root / "sys/class/block" / Path(name).name
+    if re.fullmatch(r"/dev/zram\d+", name):
+        return _read(blocks / "backing_dev") in ("", "none")  # no such file: the kernel cannot write back
     if not blocks.exists():  # a swap file: the device of its file system
         try:
             device = os.stat(name).st_dev
@@ -227,8 +266,11 @@ def _swap_forgets(name: str, root: Path) -> bool:
 
 
 def _encrypted(block: Path) -> bool:
-    uuid = block / "dm/uuid"
-    if uuid.exists() and uuid.read_text().startswith("CRYPT-"):
+    if _read(block / "dm/uuid").startswith(CIPHERS):
         return True
     below = list((block / "slaves").glob("*"))
     return bool(below) and all(map(_encrypted, below))
+
+
+def _read(file: Path) -> str:
+    return file.read_text().strip() if file.exists() else ""

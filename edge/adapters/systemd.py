@@ -45,6 +45,10 @@ class Notifier:
             except OSError:
                 logging.getLogger(__name__).warning("the service manager does not keep our %s", name)
 
+    def give_back(self, name: str) -> None:
+        """Have the manager keep the descriptors of this name no longer."""
+        self.notify(FDSTOREREMOVE=1, FDNAME=name)
+
     def status(self, text: str) -> None:
         """The one line that `systemctl status` shows; sent only when it changes."""
         if text != self._status:

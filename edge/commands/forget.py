@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
         left = sorted(directory.glob("visits-*.db*"))
         for path in left:
             path.unlink()
-        print(f"no daemon of tier visit runs here, so there are no keys; {len(left)} files removed")
+        print(f"no daemon of tier visit runs here; {len(left)} files removed")
+        print("if its service cannot start, systemd may keep keys: `systemctl stop edged` destroys them")
         return 0
     (directory / FORGOTTEN).unlink(missing_ok=True)
     os.kill(daemon, signal.SIGUSR1)

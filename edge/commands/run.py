@@ -16,6 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 from edge import app
+from edge.adapters import keys
+from edge.adapters.clock import SystemClock
 from edge.adapters.journal import log_to_journal
 from edge.adapters.systemd import Notifier
 from edge.config import DEFAULT_PATH, read
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     log_to_journal(logging.DEBUG if args.verbose else logging.INFO)
     faulthandler.enable()  # the watchdog's SIGABRT then says in which line every thread was
+    keys.expire_kept(os.environ, SystemClock().monotonic_s())
     runtime_dir = os.environ.get("RUNTIME_DIRECTORY")
     options = app.Options(args.config, args.state_dir, args.print, Path(runtime_dir) if runtime_dir else None)
     with closing(Notifier()) as notifier:

@@ -156,11 +156,12 @@ def fuse(samples: Floats, mean: Floats) -> Floats:
     faces and costs accuracy: then zeros are better.
     Raises ValueError if the samples cancel out or are not numbers.
     """
-    unit = samples / np.linalg.norm(samples, axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("nd,nd->n", samples, samples))  # np.linalg.norm leaves the squares behind
+    unit = samples / lengths[:, None]
     template = np.asarray(unit.mean(axis=0), np.float32)
     _wipe(unit)
     template -= mean
-    length = float(np.linalg.norm(template))
+    length = math.sqrt(np.einsum("d,d->", template, template))
     if not (math.isfinite(length) and length > 1e-6):
         raise ValueError("the face samples do not give a template")
     template /= length

@@ -72,9 +72,10 @@ class Tally:
     refused: int = 0
 
     def __str__(self) -> str:
+        """What may be told of people who crossed in the same hour: how many exits were linked may not, since
+        with one entry and one exit it would confirm that they were the same person."""
         return (
-            f"{self.opened} opened, {self.finished} finished, {self.censored} unfinished, "
-            f"{self.unmatched} exits without an entry, {self.unusable} faces unusable, {self.refused} refused"
+            f"{self.unusable} faces unusable, {self.censored} visits unfinished, {self.refused} without room"
         )
 
 

@@ -12,7 +12,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 FINDER_MODEL, FACE_MODEL, EMBEDDER_MODEL = "face-yunet-640", "face-yunet-192", "embedder-sface"
 BITS_PER_DIMENSION = 4
+SWAP_CHECK_S = 60.0
 LOCK, FORGOTTEN = "visits.lock", "visits.forgotten"
 
 
@@ -44,17 +45,25 @@ class VisitTier:
     embedder: tflite.Embedder
     models: Mapping[str, str]
     runtime_dir: Path | None
-    forget_requested: threading.Event = field(default_factory=threading.Event)
+    forget_requested: threading.Event
+    plain_swap: bool
+    checked_s: float
 
     def faces(self, group: str) -> Faces:
         """The face stage of one camera."""
         return Faces(self.finder, self.detector, self.embedder, self.groups[group])
 
     def chore(self, publish: Callable[[str, Sequence[Visit], Moment], None], at: Moment) -> None:
-        """What time and the technician bring: expiry, rotation, release, forgetting. Pipeline's thread."""
+        """What time and the technician bring: expiry, rotation, release, forgetting. Pipeline's thread.
+
+        Raises AdapterError, with all keys destroyed, if there is by now a swap that would remember.
+        """
         if self.forget_requested.is_set():
             self.forget_requested.clear()
             self._forget(at.monotonic_s)
+        if not self.plain_swap and at.monotonic_s - self.checked_s >= SWAP_CHECK_S:
+            self.checked_s = at.monotonic_s
+            self._refuse_plain_swap()
         for group, visitors in self.groups.items():
             publish(group, visitors.tick(at.monotonic_s), at)
 
@@ -62,6 +71,14 @@ class VisitTier:
     def unlinked(self) -> dict[str, Unlinked]:
         """By camera group, for the health."""
         return {group: visitors.unlinked for group, visitors in self.groups.items()}
+
+    def _refuse_plain_swap(self) -> None:
+        """The check of the start, again: on many boards a swap file is only made once they run."""
+        try:
+            keys.refuse_plain_swap()
+        except AdapterError:
+            self._forget(self.checked_s)
+            raise
 
     def _forget(self, now_s: float) -> None:
         done = [visitors.forget(now_s) for visitors in self.groups.values()]
@@ -73,7 +90,11 @@ class VisitTier:
 
 
 def open_tier(
-    config: Config, runtime_dir: Path | None, keep: Callable[[str, int], None], now_s: float
+    config: Config,
+    runtime_dir: Path | None,
+    keep: Callable[[str, int], None],
+    now_s: float,
+    forget_requested: threading.Event | None = None,
 ) -> VisitTier:
     """Everything of the tier, or AdapterError: no swap or flash that would remember, no second daemon.
 
@@ -96,7 +117,17 @@ def open_tier(
     groups = {group: make(group) for group in sorted({camera.group for camera in config.cameras})}
     models = {name: specs[name].sha256 for name in (FINDER_MODEL, FACE_MODEL, EMBEDDER_MODEL)}
     faces = partial(tflite.FaceDetector, directory, delegate=delegate)
-    return VisitTier(groups, faces(FINDER_MODEL), faces(FACE_MODEL), embedder, models, runtime_dir)
+    return VisitTier(
+        groups,
+        faces(FINDER_MODEL),
+        faces(FACE_MODEL),
+        embedder,
+        models,
+        runtime_dir,
+        forget_requested or threading.Event(),
+        config.privacy.visits.plain_swap,
+        now_s,
+    )
 
 
 def _visitors(

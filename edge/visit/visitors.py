@@ -1,7 +1,8 @@
 """All that tier `visit` remembers of people, and how it forgets them: keys, open visits, and their store.
 
 One object serves one camera group. Called by the pipeline's thread only. Codes and templates that come in or
-are made here are wiped before the call returns, also by an exception; the journal gets counts.
+are made here are wiped before the call returns, also by an exception. The journal gets counts, once an hour:
+the minute in which a key is no longer needed is that in which the last of its visitors left.
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ class Visitors:
         self._store = open_store(self._sealing_key)
         self._release = Release(release, now_s, self._store.held())
         self.unlinked = Unlinked()
+        self._destroyed = 0
         self._resume()
         self._tick_s = now_s
         self._turn(now_s)
@@ -158,7 +160,7 @@ class Visitors:
         """Expire, rotate, release: the visits that may be published now. Cheap to call at every frame."""
         if now_s - self._tick_s >= TICK_S:
             self._tick_s = now_s
-            self._drop(self._visits.expire(now_s), "open for too long")
+            self._drop(self._visits.expire(now_s))
             self._turn(now_s)
         if self._release.is_due(now_s):
             self.unlinked = Unlinked(self.tally.unusable, self.tally.censored)
@@ -207,10 +209,12 @@ class Visitors:
         """One step of the key ring; projections follow the keys."""
         rotation = self._ring.rotate(now_s, self._visits.epochs())
         if rotation.destroyed:
-            log.info("%d keys destroyed", len(rotation.destroyed))
-            self._drop(self._wipe(rotation.destroyed), "their key destroyed")
-        if rotation.born and self.tally != Tally():
-            log.info("visits since the start: %s", self.tally)
+            self._destroyed += len(rotation.destroyed)
+            self._drop(self._wipe(rotation.destroyed))
+        if rotation.born and self._destroyed:
+            words = "a new key; %d destroyed since the last; since the start: %s"
+            log.info(words, self._destroyed, self.tally)
+            self._destroyed = 0
         for epoch in self._ring.live():
             if epoch not in self._projections:
                 with self._ring.seed(epoch) as seed:
@@ -222,9 +226,8 @@ class Visitors:
                 made.wipe()
         return self._visits.forget(epochs)
 
-    def _drop(self, numbers: Sequence[int], why: str) -> None:
+    def _drop(self, numbers: Sequence[int]) -> None:
         if numbers:
-            log.info("%d visits unfinished: %s", len(numbers), why)
             self._keep(lambda: self._store.drop(numbers))
 
     def _keep(self, write: Callable[[], None]) -> None:

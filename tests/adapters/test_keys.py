@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -132,11 +133,11 @@ def test_more_live_keys_than_slots_cannot_be_configured() -> None:
     os.close(fd)
 
 
-def test_the_page_is_locked_and_left_out_of_dumps() -> None:
+def test_the_page_is_locked_and_left_out_of_dumps_and_of_children() -> None:
     ring = a_ring()
     smaps = Path("/proc/self/smaps").read_text()
     (page,) = re.findall(r"memfd:edged-keys-door.*?VmFlags: ([^\n]+)", smaps, re.DOTALL)
-    assert {"lo", "dd", "sh"} <= set(page.split())
+    assert {"lo", "dd", "sh", "dc"} <= set(page.split())
     ring.close()
 
 
@@ -234,6 +235,55 @@ def test_a_descriptor_under_another_name_is_left_alone(tmp_path: Path) -> None:
     manager.close()
 
 
+PASSED = """
+import os, sys
+from edge.adapters import keys
+
+words = sys.argv[1:]
+if words[0] == "run":  # a wrong config: nothing but the first steps of the daemon is done
+    from edge.cli import main
+    main(["run", "--config", "/nowhere", "--state-dir", "/nowhere"])
+else:
+    print(keys.abandon_kept(os.environ, words[1:], lambda name: print("given back", name)))
+"""
+
+
+def passed(fd: int, *words: str) -> str:
+    """What a daemon process does that gets the ring of group `door` from systemd."""
+    environ = {"LISTEN_FDNAMES": "edged-keys-door", "LISTEN_FDS": "1"}
+    return subprocess.run(
+        ["sh", "-c", 'LISTEN_PID=$$ exec "$0" "$@"', sys.executable, "-c", PASSED, *words],
+        env={**os.environ, **environ},
+        preexec_fn=lambda: os.dup2(fd, 3) and None,
+        pass_fds=(3,),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    ).stdout
+
+
+@pytest.mark.parametrize(("age_s", "kept"), [(3 * HOUR - 60, True), (3 * HOUR, False)])
+def test_a_daemon_that_cannot_start_does_not_keep_its_keys_alive(age_s: float, kept: bool) -> None:
+    """With a wrong config systemd tries for ever, and holds the descriptor all the while."""
+    ring = a_ring()
+    ring.rotate(time.monotonic() - age_s, NOBODY)
+    passed(ring._fd, "run")
+    assert (ring.live() != ()) == kept
+    ring.close()
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"), [(["door"], "0\n"), (["back"], "given back edged-keys-door\n1\n"), ([], None)]
+)
+def test_the_keys_of_a_camera_group_that_is_gone_are_destroyed(groups: list[str], told: str | None) -> None:
+    """It was renamed in the config, or the tier is `count` now: nobody would ever rotate them."""
+    ring = a_ring()
+    ring.rotate(0, NOBODY)
+    assert passed(ring._fd, "abandon", *groups) == (told or "given back edged-keys-door\n1\n")
+    assert bool(ring.live()) == (groups == ["door"])
+    ring.close()
+
+
 def test_without_a_manager_that_listens_the_keys_live_as_long_as_the_process(tmp_path: Path) -> None:
     assert start(str(tmp_path / "nobody"), now_s=10)[0] == "1"
 
@@ -261,8 +311,22 @@ def block(root: Path, place: str, uuid: str = "") -> Path:
     return directory
 
 
-def test_no_swap_and_zram_are_fine(tmp_path: Path) -> None:
-    refuse_plain_swap(fake_root(tmp_path, "/dev/zram0"))
+@pytest.mark.parametrize(("behind", "fine"), [(None, True), ("none", True), ("/dev/loop0", False)])
+def test_zram_is_fine_unless_it_writes_to_a_disk_behind_it(
+    tmp_path: Path, behind: str | None, fine: bool
+) -> None:
+    """Some distributions set up zram with a file to which it writes what is idle."""
+    root = fake_root(tmp_path, "/dev/zram0")
+    if behind:
+        (block(root, "class/block/zram0") / "backing_dev").write_text(f"{behind}\n")
+    with nullcontext() if fine else pytest.raises(AdapterError, match="/dev/zram0"):
+        refuse_plain_swap(root)
+
+
+def test_a_swap_file_is_not_zram_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "zram0").touch()
+    with pytest.raises(AdapterError, match="/zram0"):
+        refuse_plain_swap(fake_root(tmp_path, str(tmp_path / "zram0")))
 
 
 def test_the_kernel_s_own_list_of_swaps_can_be_read() -> None:
@@ -297,6 +361,13 @@ def test_dm_crypt_is_fine_even_under_a_logical_volume(tmp_path: Path) -> None:
     block(root, "class/block/dm-1", "LVM-4567")
     block(root, "class/block/dm-1/slaves/dm-0", "CRYPT-LUKS2-0123")
     refuse_plain_swap(root)
+
+
+def test_dm_integrity_finds_changes_and_hides_nothing(tmp_path: Path) -> None:
+    root = fake_root(tmp_path, "/dev/dm-0")
+    block(root, "class/block/dm-0", "CRYPT-INTEGRITY-0123")
+    with pytest.raises(AdapterError, match="/dev/dm-0"):
+        refuse_plain_swap(root)
 
 
 def test_a_logical_volume_on_plain_disks_is_refused(tmp_path: Path) -> None:

@@ -90,14 +90,33 @@ def test_fine_release_never_waits_not_even_for_the_next_second() -> None:
     assert dwells(visitors, 60.1) == [60]
 
 
-def test_every_hour_the_journal_gets_the_counts(caplog: pytest.LogCaptureFixture) -> None:
+def test_every_hour_the_journal_gets_the_counts_of_keys_and_of_who_gave_no_visit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     visitors = opened(None)
-    visitors.entered(passer(ANNA, 0))
-    visitors.left([passer(again(ANNA), 60), passer(again(BORIS), 70), passer(None, 80)])
+    visitors.left([passer(None, 80)])
     visitors.tick(HOUR + 1)
-    told = "1 opened, 1 finished, 0 unfinished, 1 exits without an entry, 1 faces unusable, 0 refused"
-    assert f"visits since the start: {told}" in caplog.text
+    told = "1 faces unusable, 0 visits unfinished, 0 without room"
+    assert f"a new key; 1 destroyed since the last; since the start: {told}" in caplog.text
+
+
+def test_the_journal_does_not_tell_who_left(caplog: pytest.LogCaptureFixture) -> None:
+    """One came in and one went out: if a line appears when their key is no longer needed, or tells that a
+    visit was finished, then it was the same person, before any batch of ten."""
+    caplog.set_level(logging.DEBUG)
+    journals = []
+    for leaving in (ANNA, BORIS):
+        visitors = opened(None, fine=False)
+        visitors.entered(passer(ANNA, 3000))
+        for now_s in (HOUR + 1, HOUR + 100):
+            visitors.tick(now_s)
+        visitors.left([passer(again(leaving), HOUR + 101)])
+        for now_s in (HOUR + 103, HOUR + 900):
+            visitors.tick(now_s)
+        journals.append(caplog.text)
+        caplog.clear()
+    assert journals[0] == journals[1] == ""
 
 
 def test_a_face_that_gave_no_code_is_counted_at_both_ends() -> None:
