@@ -1,7 +1,8 @@
 """From frames to templates: the faces of people who cross a line. Exists in tier `visit` only.
 
 1. Only people who are followed are looked at, and only until they have given enough good samples.
-2. A sample must pass the gate: large enough between detection and hash, near frontal, sharp, uncovered.
+2. A sample must pass the gate: large enough between detection and hash, near frontal, sharp, uncovered, and
+   plainly a face already at the glance.
 3. What this costs is bounded on average: looks are saved up while nobody is there. The whole picture is
    searched rarely, and often only while faces without bodies stand for people.
 4. A person's template is made after they have crossed: when the samples are enough, when they are gone, or
@@ -15,10 +16,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from edge.core import align
+from edge.core.covered import is_covered
 from edge.core.facehash import Floats, fuse
 from edge.core.values import (
     Box,
@@ -37,8 +38,10 @@ from edge.ports import Embedder, FaceDetector
 from edge.visit.closer import CloserLook, Sight, head_area
 from edge.visit.visitors import Passer, Visitors
 
-SCORE_MIN = 0.88  # of an upright, enlarged face; half a face scores .82 to .89
-MOUTH_MIN = 0.4  # contrast around the mouth over that around the eyes: .57 to .85 bare, under .3 masked
+SCORE_MIN = (
+    0.88  # at the glance, which sees a face with what is around it; enlarged, half a face passes for one
+)
+HEAD_SHARE = 0.6  # of a body's box from the top: the face of its person is there, one further down another's
 GLANCE = 0.1  # what a glance costs, in looks; the embedding costs most of the rest
 
 
@@ -94,7 +97,7 @@ class Faces:
     ) -> None:
         self._finder, self._closer = finder, CloserLook(detector)
         self._embedder, self._visitors = embedder, visitors
-        self._set, self._gate = settings or FaceSettings(), gate or align.Gate(score_min=SCORE_MIN)
+        self._set, self._gate = settings or FaceSettings(), gate or align.Gate()
         self._people: dict[int, _Person] = {}
         self._looks = self._set.looks_saved
         self._earned_s = math.inf
@@ -160,7 +163,7 @@ class Faces:
         x, y = face.box.centre
         plain = face.score >= self._set.person_score and face.box.height >= self._set.person_face_px
         bodies = (detection.box for detection in detections)
-        return plain and not any(b.x1 <= x <= b.x2 and b.y1 <= y <= b.y2 for b in bodies)
+        return plain and not any(_is_upper(x, y, body) for body in bodies)
 
     def _due(self, person: _Person, now_s: float) -> bool:
         return person.looks < self._set.looks_max and elapsed_s(person.looked_s, now_s) >= self._set.spacing_s
@@ -179,6 +182,7 @@ class Faces:
         upright = self._closer.upright(frame.pixels, face)
         if upright is not None:
             person.turn_deg += 0.5 * (upright.turn_deg - person.turn_deg)
+        if upright is not None and face.upright.score >= SCORE_MIN:
             self._take(upright, align.crop(frame.pixels, upright.landmarks), person)
 
     def _take(self, sight: Sight, crop: Pixels, person: _Person) -> None:
@@ -202,13 +206,6 @@ class Faces:
             samples.fill(0)
 
 
-def is_covered(crop: Pixels) -> bool:
-    """Whether the mouth of an aligned face (112, 112, 3) shows hardly anything, as behind a mask."""
-    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    eyes, mouth = grey[40:64, 24:88], grey[80:104, 32:80]
-    return float(mouth.std()) < MOUTH_MIN * float(eyes.std())
-
-
 def owner(face: Sight, tracks: Sequence[Track]) -> Track | None:
     """Whose head's place is the nearest to this face; None if it is in nobody's."""
     near = [(away, track) for track in tracks if (away := _off_head(face, track.box)) is not None]
@@ -218,10 +215,14 @@ def owner(face: Sight, tracks: Sequence[Track]) -> Track | None:
 def _off_head(face: Sight, body: Box) -> float | None:
     """How far a face is from the head's place in a body's box, in body heights; None if not in its top."""
     x, y = face.centre
-    if not (body.x1 <= x <= body.x2 and body.y1 <= y <= body.y1 + 0.6 * body.height):
+    if not _is_upper(x, y, body):
         return None
     middle, _ = body.centre
     return math.dist((x, y), (middle, body.y1 + face.height / 2)) / max(body.height, 1.0)
+
+
+def _is_upper(x: float, y: float, body: Box) -> bool:
+    return body.x1 <= x <= body.x2 and body.y1 <= y <= body.y1 + HEAD_SHARE * body.height
 
 
 def body_under(face: Face, picture: tuple[int, int]) -> Box:
