@@ -38,9 +38,8 @@ from edge.ports import Embedder, FaceDetector
 from edge.visit.closer import CloserLook, Sight, head_area
 from edge.visit.visitors import Passer, Visitors
 
-SCORE_MIN = (
-    0.88  # at the glance, which sees a face with what is around it; enlarged, half a face passes for one
-)
+# At the glance, which sees a face with what is around it; enlarged, half a face passes for one.
+SCORE_MIN = 0.88
 HEAD_SHARE = 0.6  # of a body's box from the top: the face of its person is there, one further down another's
 GLANCE = 0.1  # what a glance costs, in looks; the embedding costs most of the rest
 
