@@ -38,10 +38,12 @@ mosquitto-if-possible:
 	@$(MAKE) --no-print-directory --silent mosquitto || echo "mosquitto could not be installed"
 
 .PHONY: test-tools
-test-tools: mosquitto ## what the tests need beside: a broker, a compiler, PostgreSQL; by apt, if they are not there
+test-tools: mosquitto ## what the tests need beside: a broker, a compiler, PostgreSQL, GStreamer; by apt, if they are not there
 	@command -v gcc >/dev/null || $(APT) gcc libc6-dev
 	@test -x /sbin/swapon || $(APT) mount
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(APT) postgresql
+	@ls /usr/lib/python3/dist-packages/gi /usr/lib/*/girepository-1.0/Gst-1.0.typelib /usr/lib/*/gstreamer-1.0/libgstapp.so \
+		>/dev/null 2>&1 || $(APT) python3-gi gir1.2-gstreamer-1.0 gstreamer1.0-plugins-base
 
 .PHONY: test lint format docs asyncapi home-assistant lock
 test: setup test-tools lint ## lint, types and all tests that CI runs

@@ -59,7 +59,8 @@ Architecture: {arch}
 Maintainer: The edged authors <edged@edged.invalid>
 Installed-Size: {kib}
 Depends: python3 (>= {python}), python3 (<< {next_python}), systemd (>= 249), libc6 (>= 2.31)
-Recommends: systemd-timesyncd | time-daemon
+Recommends: systemd-timesyncd | time-daemon, python3-gi, gir1.2-gstreamer-1.0,
+ gstreamer1.0-plugins-base, gstreamer1.0-libcamera
 Section: net
 Priority: optional
 Description: camera that counts people and forgets them

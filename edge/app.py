@@ -24,6 +24,7 @@ from edge import config as cfg
 from edge.adapters import encoders, keys, mqtt, tflite
 from edge.adapters.board import Board, Timed
 from edge.adapters.clock import KernelSync, SystemClock, system_zone
+from edge.adapters.gstreamer import GStreamerSource, csi
 from edge.adapters.outbox import Outbox
 from edge.adapters.publisher import Printer, Publisher
 from edge.adapters.selfcheck import SelfCheck
@@ -225,9 +226,13 @@ def source_of(camera: cfg.Camera, folder: Path, clock: Clock) -> Source:
     """The camera's source, opened. Raises AdapterError."""
     if camera.source.startswith("file:"):
         return FileSource(camera.id, folder / camera.source.removeprefix("file:"), clock, camera.fps_max)
+    fps_max = camera.fps_max or FPS_MAX
+    if camera.source.startswith("csi:"):
+        element = csi(int(camera.source.removeprefix("csi:")))
+        return GStreamerSource(camera.id, camera.source, element, clock, fps_max)
     password = secret(camera.password_file) if camera.password_file else ""
     address = Address(camera.source, camera.username or "", password)
-    return CameraSource(camera.id, address, clock, camera.fps_max or FPS_MAX)
+    return CameraSource(camera.id, address, clock, fps_max)
 
 
 def secret(path: Path) -> str:

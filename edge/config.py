@@ -30,8 +30,7 @@ PointOf = tuple[Fraction, Fraction]
 Polygon = Annotated[tuple[PointOf, ...], Field(min_length=3, max_length=32)]
 
 DEFAULT_PATH = Path("/etc/edged/edged.yaml")
-SOURCE = re.compile(r"^(rtsps?://|https?://|v4l2:/dev/|file:).")
-CSI = "a CSI camera is not read directly: serve it as RTSP on this device, and give rtsp://127.0.0.1/…"
+SOURCE = re.compile(r"^((rtsps?://|https?://|v4l2:/dev/|file:).|csi:[0-9]$)")
 MIN_LINE = 0.01  # of the picture: a shorter line is a slip of the pen
 MIN_OFF_LINE = 0.005
 
@@ -170,7 +169,7 @@ class Camera(Section):
     id: Id
     """Stands in the topic, so choose it once."""
     source: str
-    """rtsp://host/path, v4l2:/dev/video0, http://host/mjpeg, or file:clip.mp4 for a recording."""
+    """rtsp://host/path, http://host/mjpeg, v4l2:/dev/video0, csi:0, or file:clip.mp4 for a recording."""
     username: str | None = Field(default=None, max_length=128)
     """User name of a network camera."""
     password_file: SecretFile | None = None
@@ -191,11 +190,9 @@ class Camera(Section):
     @field_validator("source")
     @classmethod
     def _source(cls, source: str) -> str:
-        if source.startswith("csi:"):
-            raise ValueError(CSI)
         if not SOURCE.match(source):
             raise ValueError(
-                "no such kind of source: use rtsp://, http://, v4l2:/dev/video0 or file:clip.mp4"
+                "no such kind of source: use rtsp://, http://, v4l2:/dev/video0, csi:0 or file:clip.mp4"
             )
         if re.match(r"^\w+://[^/]*@", source):
             raise ValueError(

@@ -2,7 +2,8 @@
 
 Addresses: a numeric one is let through alone; a name of the local network opens the private networks, for its
 address may change; a name of the internet cannot be pinned, so it opens the network, and the drop-in says so.
-Device nodes: only those of the sources that are named. Secrets: handed over by systemd as credentials, so
+Device nodes: only those of the sources that are named; for a CSI camera, those of the board's own image
+processor, so the board is looked at. Secrets: handed over by systemd as credentials, so
 that the files themselves stay root's.
 """
 
@@ -22,6 +23,22 @@ PRIVATE = (
     *("fc00::/7", "fe80::/10", "224.0.0.251/32", "ff02::fb/128"),
 )
 LOCAL_NAMES = (".local", ".lan", ".home", ".home.arpa", ".internal", ".localdomain")
+
+# Device nodes are given by the names of /proc/devices, so that a camera may be plugged in late or change its
+# number. A Jetson's pictures are taken by NVIDIA's daemon, which is reached by a socket in /tmp.
+VIDEO = "DeviceAllow=char-video4linux rw"
+RASPBERRY = (VIDEO, "DeviceAllow=char-media rw", "DeviceAllow=char-dma_heap rw")
+NVIDIA = (
+    *("DeviceAllow=/dev/nvmap rw", "DeviceAllow=char-nvhost* rw", "DeviceAllow=/dev/host1x-fence rw"),
+    *("SupplementaryGroups=render", "DeviceAllow=char-drm rw", "BindPaths=-/tmp/argus_socket"),
+)
+# No page is writable and executable, so GStreamer cannot compile its fast loops while it runs, and would end
+# the process: the ones in C do. Its list of what is installed lies in memory, not on flash.
+GSTREAMER = (
+    *("Environment=ORC_CODE=backup", "Environment=GST_REGISTRY=/run/edged/gstreamer"),
+    *("Environment=LIBCAMERA_LOG_LEVELS=*:WARN", "Environment=LIBCAMERA_LOG_NO_COLOR=1"),
+)
+JETSON = Path("/etc/nv_tegra_release")
 
 HEAD = """\
 # Written by `edged apply` from {file}: what that config needs, and nothing else.
@@ -65,11 +82,12 @@ def _addresses(config: Config) -> Iterator[str]:
 
 
 def _devices(config: Config) -> Iterator[str]:
-    if any(camera.source.startswith("v4l2:") for camera in config.cameras):
-        yield "PrivateDevices=no"
-        yield "SupplementaryGroups=video"
-        # A name of /proc/devices, so that a camera may be plugged in late or change its number.
-        yield "DeviceAllow=char-video4linux rw"
+    kinds = {camera.source.partition(":")[0] for camera in config.cameras}
+    needed = [VIDEO] if "v4l2" in kinds else []
+    if "csi" in kinds:
+        needed += [*(NVIDIA if JETSON.exists() else RASPBERRY), *GSTREAMER]
+    if needed:
+        yield from ("PrivateDevices=no", "SupplementaryGroups=video", *dict.fromkeys(needed))
 
 
 def _credentials(config: Config) -> Iterator[str]:

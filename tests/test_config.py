@@ -165,7 +165,7 @@ BAD_VALUES = [
     ("cameras/0/zones", [{"id": "z", "polygon": [[0, 0], [1, 1]]}], "at least 3"),
     ("cameras/0/ignore", [[[0, 0], [1, 1], [0.5, 0.5]]], "no area"),
     ("cameras/0/source", "/dev/video0", "no such kind of source"),
-    ("cameras/0/source", "csi:0", "serve it as RTSP on this device"),
+    ("cameras/0/source", "csi:front", "no such kind of source"),
     ("cameras/0/fps_max", 0, "greater than 0"),
     ("cameras", [], "at least 1"),
     ("mqtt/password_file", "/nowhere/password", "needs a username"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge import sandbox
 from edge.config import Config, credential
 from edge.sandbox import LOCALHOST, PRIVATE, allowed, drop_in
 
@@ -38,6 +39,23 @@ def test_a_usb_camera_opens_video_devices_and_nothing_else() -> None:
         "SupplementaryGroups=video",
         "DeviceAllow=char-video4linux rw",
     ]
+
+
+def test_a_csi_camera_opens_the_image_processor_of_this_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "JETSON", tmp_path / "nv_tegra_release")
+    opened = directives(config("csi:0", "v4l2:/dev/video9"))
+    assert [line for line in opened if line.startswith("Device")] == [
+        "DeviceAllow=char-video4linux rw",
+        "DeviceAllow=char-media rw",
+        "DeviceAllow=char-dma_heap rw",
+    ]
+    (tmp_path / "nv_tegra_release").touch()
+    opened = directives(config("csi:0"))
+    assert "DeviceAllow=/dev/nvmap rw" in opened
+    assert "BindPaths=-/tmp/argus_socket" in opened, "the sandbox has a /tmp of its own"
+    assert "DeviceAllow=char-video4linux rw" not in opened, "NVIDIA's daemon opens the camera, not ours"
 
 
 def test_secrets_stay_roots_and_are_handed_over() -> None:

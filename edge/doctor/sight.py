@@ -61,7 +61,7 @@ def check_cameras(patient: Patient) -> Iterator[Check]:
     """Every camera opens, keeps its pace, is neither dark nor blown, and shows people large enough."""
     for camera in patient.config.cameras:
         part = f"camera {camera.id}"
-        if camera.source.startswith("v4l2:") and camera.id in patient.running:
+        if camera.source.startswith(("v4l2:", "csi:")) and camera.id in patient.running:
             yield ok(part, "in use by the daemon: `edged status` says how fast it is")
             continue
         try:

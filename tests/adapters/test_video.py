@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.adapters.video import Address, CameraSource, FileSource, Pacer
+from edge.adapters.video import Address, CameraSource, FileSource
 from edge.ports import AdapterError
 from tests.conformance import check_end, check_source
 
@@ -54,16 +54,6 @@ def test_a_clip_can_be_thinned_to_a_cameras_rate() -> None:
     indices = [frame.index for frame in itertools.islice(source.frames(), 5)]
     source.close()
     assert indices == [0, 4, 8, 12, 16]
-
-
-@pytest.mark.parametrize(("jitter", "fps_max", "expected"), [(0.0, 10, 100), (0.02, 10, 100), (0.0, 15, 150)])
-def test_the_pacer_holds_the_rate_on_average_whatever_the_jitter(
-    jitter: float, fps_max: float, expected: int
-) -> None:
-    rng = np.random.default_rng(7)
-    pacer = Pacer(fps_max)
-    times = np.sort(np.arange(300) / 30 + rng.uniform(-jitter, jitter, 300))
-    assert sum(pacer.due(float(at_s)) for at_s in times) == pytest.approx(expected, abs=6)
 
 
 def bad_clip(tmp_path: Path, kind: str) -> Path:

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,21 @@ def furnish(machine: Container) -> None:
     machine.write("/etc/mosquitto/conf.d/test.conf", BROKER)
     machine.run("systemctl", "restart", "mosquitto")
     machine.put(ROOT / "tests/data/vtest.mp4", "/srv/vtest.mp4")
-    machine.put(Path(__file__).parent / "camera.py", "/srv/camera.py")
+    for camera in ("camera.py", "rtsp.py"):
+        machine.put(Path(__file__).parent / camera, f"/srv/{camera}")
+
+
+@contextmanager
+def appliance(image: str = "bookworm-amd64", packages: Path = IMAGES) -> Iterator[Container]:
+    """A booted machine with its broker and the newest package of a folder; the camera is the caller's."""
+    made = Container(image)
+    try:
+        made.boot()
+        furnish(made)
+        made.install(package("amd64", "3.11", packages))
+        yield made
+    finally:
+        made.close()
 
 
 def start_camera(machine: Container, command: str = CAMERA) -> None:
@@ -56,15 +71,9 @@ def patience(machine: Container) -> float:
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Container]:
-    made = Container("bookworm-amd64")
-    try:
-        made.boot()
-        furnish(made)
-        made.install(package("amd64", "3.11", IMAGES))
+    with appliance() as made:
         start_camera(made)
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

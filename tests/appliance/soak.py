@@ -10,8 +10,8 @@ import json
 import time
 from pathlib import Path
 
-from tests.appliance.conftest import furnish, restart, start_camera
-from tests.appliance.container import IMAGES, Container, package
+from tests.appliance.conftest import appliance, restart, start_camera
+from tests.appliance.container import IMAGES, Container
 
 RSS_GROWTH_MIB_MAX = 5.0
 # Caches and pools fill in the first minutes; growth is judged after them.
@@ -59,18 +59,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--package", type=Path)
+    parser.add_argument("--packages", type=Path, default=IMAGES, help="the folder of the package")
     args = parser.parse_args()
-    machine = Container("bookworm-amd64")
-    try:
-        machine.boot()
-        furnish(machine)
-        machine.install(args.package or package("amd64", "3.11", IMAGES))
+    with appliance(packages=args.packages) as machine:
         start_camera(machine)
         restart(machine)
         found = soak(machine, args.minutes * 60)
-    finally:
-        machine.close()
     print(json.dumps(found, indent=1))
     grown = float(str(found["rss_growth_mib"])) > RSS_GROWTH_MIB_MAX
     first, last = found["descriptors"] if isinstance(found["descriptors"], list) else (0, 0)

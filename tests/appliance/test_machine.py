@@ -1,4 +1,4 @@
-"""A kernel of its own, in a virtual machine: a USB camera and the memory limit; no container can show these.
+"""A kernel of its own, in a virtual machine: cameras and the memory limit; no container can show these.
 
 The machine is emulated whole, and lives in its memory: it needs no disk, no network and no /dev/kvm.
 """
@@ -18,7 +18,13 @@ from tests.appliance.container import IMAGES, Container, package
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 1800.0
-VIVID = "kernel/drivers/media/test-drivers/vivid/vivid.ko"
+CAMERAS = ("kernel/drivers/media/test-drivers/vivid/vivid.ko", "extra/vimc.ko")
+CONFIG = SITE.replace("http://127.0.0.1:8080/mjpeg", "v4l2:/dev/video0")
+CONFIG += (
+    SITE.partition("cameras:\n")[2]
+    .replace("http://127.0.0.1:8080/mjpeg", "csi:0")
+    .replace("entrance", "yard")
+)
 TRIAL = """\
 [Unit]
 After=mosquitto.service edged-import.service
@@ -58,13 +64,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def furnish(machine: Container) -> None:
-    """The package, a config with a USB camera, and the trial; the daemon itself stays off."""
+    """The package, a config with a USB and a CSI camera, and the trial; the daemon itself stays off."""
     found = package("amd64", "3.11", IMAGES)
     machine.put(found, f"/root/{found.name}")
     machine.inside("dpkg", "--install", f"/root/{found.name}")
     (machine.root / f"root/{found.name}").unlink()
-    machine.write("/etc/edged/edged.yaml", SITE.replace("http://127.0.0.1:8080/mjpeg", "v4l2:/dev/video0"))
+    machine.write("/etc/edged/edged.yaml", CONFIG)
     machine.put(Path(__file__).parent / "trial.py", "/srv/trial.py")
+    machine.put(Path(__file__).parent / "eye.py", "/usr/lib/eye.py")
     machine.write("/etc/systemd/system/trial.service", TRIAL)
     wanted = machine.root / "etc/systemd/system/multi-user.target.wants"
     (wanted / "edged.service").unlink()
@@ -72,10 +79,10 @@ def furnish(machine: Container) -> None:
 
 
 def write_archive(root: Path, target: Path) -> None:
-    """The machine's files as the kernel unpacks them; of its modules only those that make the camera."""
+    """The machine's files as the kernel unpacks them; of its modules only those that make the cameras."""
     (modules,) = root.glob("usr/lib/modules/*/modules.dep")
-    needed = next(line for line in modules.read_text().splitlines() if line.startswith(VIVID))
-    kept = {modules.parent / name for name in needed.replace(":", "").split()}
+    needed = [line for line in modules.read_text().splitlines() if line.startswith(CAMERAS)]
+    kept = {modules.parent / name for line in needed for name in line.replace(":", "").split()}
     with target.open("wb") as file:
         cpio = ["cpio", "--null", "--create", "--format=newc", "--quiet"]
         packing = subprocess.Popen(cpio, cwd=root, stdin=subprocess.PIPE, stdout=file)
@@ -94,12 +101,13 @@ def everything(root: Path) -> Iterator[Path]:
             yield from everything(path)
 
 
-def test_a_usb_camera_gives_pictures_inside_the_sandbox_and_no_other_device_opens(
-    told: dict[str, Any],
+@pytest.mark.parametrize(("kind", "size"), [("usb", [640, 480]), ("csi", [1280, 720])])
+def test_a_camera_gives_pictures_inside_the_sandbox_and_no_other_device_opens(
+    told: dict[str, Any], kind: str, size: list[int]
 ) -> None:
-    camera = told["camera"]
+    camera = told[kind]
     assert isinstance(camera, dict), f"no answer, but: {camera}"
-    assert (camera["frames"], camera["size"]) == (20, [640, 480])
+    assert (camera["frames"], camera["size"]) == (20, size)
     assert 10 < camera["light"] < 245, "the test picture of the kernel's own camera"
     assert camera["uid"] > 0
     for path in ("/dev/kmsg", "/dev/mem", "/dev/ttyS0"):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.appliance.conftest import SITE, furnish, restart, start_camera
-from tests.appliance.container import IMAGES, Container, package, wait_for
+from tests.appliance.conftest import SITE, appliance, restart, start_camera
+from tests.appliance.container import Container, wait_for
 
 pytestmark = pytest.mark.slow
 NOTICED_S = 5.0
@@ -25,16 +24,9 @@ RTSP = SITE.replace(
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Container]:
-    made = Container("bookworm-amd64-rtsp")
-    try:
-        made.boot()
-        furnish(made)
-        made.put(Path(__file__).parent / "rtsp.py", "/srv/rtsp.py")
-        made.install(package("amd64", "3.11", IMAGES))
+    with appliance("bookworm-amd64-rtsp") as made:
         start_camera(made, CAMERA)
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

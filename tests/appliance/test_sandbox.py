@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.appliance.conftest import SITE, restart
 from tests.appliance.container import Container, wait_for
 
-UNIT = "edged-probe.service"
 RTSP = SITE.replace("host: localhost", "host: 10.99.0.5").replace("http://127.0.0.1:8080", "rtsp://10.99.0.6")
 USB = SITE.replace("http://127.0.0.1:8080/mjpeg", "v4l2:/dev/video0")
+HERE = Path(__file__).parent
+CSI = SITE.replace("http://127.0.0.1:8080/mjpeg", "csi:0")
 REFUSALS = {"EPERM", "EACCES", "ENOENT", "EROFS", "EAFNOSUPPORT", "TimeoutError", "ESRCH", "ENOSYS"}
 
 
-def probe(machine: Container) -> dict[str, dict[str, str]]:
-    """Run the probe under the daemon's own unit and drop-in; only the program differs."""
+def in_its_place(machine: Container, program: Path, *arguments: str) -> Any:
+    """What a program prints that runs under the daemon's own unit and drop-in: one JSON object."""
+    machine.put(program, f"/usr/lib/{program.name}")
     unit = machine.output("cat", "/usr/lib/systemd/system/edged.service")
     kept = [
         line
@@ -25,19 +28,19 @@ def probe(machine: Container) -> dict[str, dict[str, str]]:
         if not line.startswith(("ExecStart", "ExecReload", "Type=", "Restart="))
     ]
     at = kept.index("[Service]") + 1
-    lines = ["Type=oneshot", "ExecStart=/usr/bin/python3 -I /usr/lib/edged-probe.py"]
-    machine.write(f"/etc/systemd/system/{UNIT}", "\n".join([*kept[:at], *lines, *kept[at:]]))
-    machine.run("mkdir", "-p", f"/etc/systemd/system/{UNIT}.d")
-    machine.run(
-        "cp", "/etc/systemd/system/edged.service.d/50-config.conf", f"/etc/systemd/system/{UNIT}.d/50.conf"
-    )
-    machine.put(Path(__file__).parent / "probe.py", "/usr/lib/edged-probe.py")
+    command = " ".join(["/usr/bin/python3", "-I", f"/usr/lib/{program.name}", *arguments])
+    lines = ["Type=oneshot", f"ExecStart={command}"]
+    name = f"edged-{program.stem}.service"
+    machine.write(f"/etc/systemd/system/{name}", "\n".join([*kept[:at], *lines, *kept[at:]]))
+    opened = machine.read("/etc/systemd/system/edged.service.d/50-config.conf")
+    machine.write(f"/etc/systemd/system/{name}.d/50.conf", opened)
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "stop", "edged")  # the state directory is the daemon's while it runs
-    machine.run("systemctl", "start", UNIT)
-    printed = [e["MESSAGE"] for e in machine.journal(unit=UNIT) if e["MESSAGE"].startswith("{")]
-    answers: dict[str, dict[str, str]] = json.loads(printed[-1])
-    return answers
+    machine.run("systemctl", "start", name, check=False)
+    said = [entry["MESSAGE"] for entry in machine.journal(unit=name)]
+    printed = [line for line in said if line.startswith("{")]
+    assert printed, f"{program.name} said: {said}"
+    return json.loads(printed[-1])
 
 
 @pytest.fixture
@@ -60,17 +63,17 @@ def tempting(counting: Container) -> Container:
     return counting
 
 
-@pytest.mark.parametrize("config", [SITE, USB], ids=["network camera", "usb camera"])
+@pytest.mark.parametrize("config", [SITE, USB, CSI], ids=["network camera", "usb camera", "csi camera"])
 def test_what_an_intruder_tries_is_refused_and_the_work_is_not(tempting: Container, config: str) -> None:
     tempting.write("/etc/edged/edged.yaml", config)
     tempting.run("edged", "apply")
-    answers = probe(tempting)
+    answers = in_its_place(tempting, HERE / "probe.py")
     restart(tempting)
     assert {name: answer for name, answer in answers["refused"].items() if answer not in REFUSALS} == {}
     assert set(answers["allowed"].values()) == {"done"}, answers["allowed"]
 
 
-@pytest.mark.parametrize(("config", "limit"), [(RTSP, 12), (USB, 15)], ids=["rtsp 1.2", "usb 1.5"])
+@pytest.mark.parametrize(("config", "limit"), [(RTSP, 12), (USB, 15), (CSI, 15)], ids=["rtsp", "usb", "csi"])
 def test_the_exposure_stays_below_its_limit(machine: Container, config: str, limit: int) -> None:
     machine.write("/etc/edged/edged.yaml", config)
     machine.run("edged", "apply")

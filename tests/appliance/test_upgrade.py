@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.appliance.conftest import SITE, furnish, restart, start_camera
+from tests.appliance.conftest import SITE, appliance, restart, start_camera
 from tests.appliance.container import IMAGES, Container, package, wait_for
 
 pytestmark = pytest.mark.slow
@@ -20,16 +20,10 @@ BUSY = SITE + "".join(
 
 @pytest.fixture(scope="module")
 def device() -> Iterator[Container]:
-    made = Container("bookworm-amd64")
-    try:
-        made.boot()
-        furnish(made)
-        made.install(package("amd64", "3.11", IMAGES / "previous"))
+    with appliance(packages=IMAGES / "previous") as made:
         start_camera(made)
         restart(made, BUSY)
         yield made
-    finally:
-        made.close()
 
 
 def received(device: Container) -> list[int]:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from edge.core.values import Kind
-from tests.appliance.conftest import CAMERA, SITE, furnish, restart, start_camera
-from tests.appliance.container import IMAGES, Container, package, wait_for
+from tests.appliance.conftest import CAMERA, SITE, appliance, restart, start_camera
+from tests.appliance.container import Container, wait_for
 from tests.bench.visits import FPS, HEIGHT, WIDTH, Walk, picture
 from tests.scenarios.test_tier_visit import head
 from tests.test_privacy import LEGAL
@@ -41,17 +41,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shop(clip: Path) -> Iterator[Container]:
-    made = Container("bookworm-amd64")
-    try:
-        made.boot()
-        furnish(made)
+    with appliance() as made:
         made.put(clip, "/srv/portraits.mp4")
-        made.install(package("amd64", "3.11", IMAGES))
         start_camera(made, CAMERA.replace("vtest", "portraits"))
         restart(made, VISITS)
         yield made
-    finally:
-        made.close()
 
 
 def kept(machine: Container) -> int:

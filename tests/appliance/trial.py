@@ -17,23 +17,6 @@ UNIT = Path("/usr/lib/systemd/system/edged.service")
 DROP_IN = Path("/etc/systemd/system/edged.service.d/50-config.conf")
 REPLACED = ("ExecStart", "ExecReload", "Type=", "Restart=", "WatchdogSec=", "TimeoutStartSec=", "Wants=")
 PATIENCE_S = 900.0
-EYE = """
-import itertools, json, os, sys
-sys.path.insert(0, "/usr/lib/edged")
-from edge.adapters.clock import SystemClock
-from edge.adapters.video import Address, CameraSource
-source = CameraSource("door", Address("v4l2:/dev/video0"), SystemClock(), 10)
-frames = list(itertools.islice(source.frames(), 20))
-source.close()
-light = float(frames[9].pixels.mean())
-told = {"frames": len(frames), "size": frames[0].size, "light": light, "uid": os.getuid()}
-for path in ("/dev/kmsg", "/dev/mem", "/dev/ttyS0"):
-    try:
-        told[path] = str(os.open(path, os.O_RDONLY))
-    except OSError as error:
-        told[path] = type(error).__name__
-print(json.dumps(told), flush=True)
-"""
 HOG = "taken = [bytearray(1 << 20) for _ in range(700)]"
 
 
@@ -42,11 +25,10 @@ def run(*command: str) -> str:
 
 
 def variant(name: str, program: str, kind: str, restart: str) -> None:
-    """A unit that is edged.service in all but the program."""
-    Path(f"/usr/lib/{name}.py").write_text(program)
+    """A unit that is edged.service in all but the program, which lies in /usr/lib."""
     kept = [line for line in UNIT.read_text().splitlines() if not line.startswith(REPLACED)]
     at = kept.index("[Service]") + 1
-    command = f"ExecStart=/usr/bin/python3 -I /usr/lib/{name}.py"
+    command = f"ExecStart=/usr/bin/python3 -I /usr/lib/{program}"
     own = [f"Type={kind}", f"Restart={restart}", f"TimeoutStartSec={PATIENCE_S:.0f}", command]
     unit = Path(f"/etc/systemd/system/{name}.service")
     unit.write_text("\n".join([*kept[:at], *own, *kept[at:]]) + "\n")
@@ -59,15 +41,20 @@ def journal(unit: str) -> list[str]:
     return run("journalctl", "--unit", unit, "--output=cat", "--no-pager").splitlines()
 
 
-def see() -> object:
-    """What a program in the daemon's place sees of the camera."""
-    run("systemctl", "start", "eye")
-    said = [line for line in journal("eye") if line.startswith("{")]
-    return json.loads(said[-1]) if said else journal("eye")
+def see(name: str, camera: str) -> object:
+    """What a program in the daemon's place sees of a camera."""
+    variant(name, f"eye.py {camera}", "oneshot", "no")
+    run("systemctl", "daemon-reload")
+    run("systemctl", "start", name)
+    said = [line for line in journal(name) if line.startswith("{")]
+    return json.loads(said[-1]) if said else journal(name)
 
 
 def overeat() -> object:
     """What becomes of a program in the daemon's place that takes 700 MiB, and of the others."""
+    Path("/usr/lib/hog.py").write_text(HOG)
+    variant("hog", "hog.py", "simple", "always")
+    run("systemctl", "daemon-reload")
     run("systemctl", "start", "hog")
     until_s = time.monotonic() + PATIENCE_S
     while (
@@ -82,13 +69,11 @@ def overeat() -> object:
 
 def main() -> None:
     subprocess.run(["modprobe", "vivid", "n_devs=1", "node_types=0x1"], check=True)
+    subprocess.run(["modprobe", "vimc"], check=True)
     run("udevadm", "settle")
     run("edged", "apply")
     run("systemctl", "stop", "edged")
-    variant("eye", EYE, "oneshot", "no")
-    variant("hog", HOG, "simple", "always")
-    run("systemctl", "daemon-reload")
-    told = {"camera": see(), "memory": overeat()}
+    told = {"usb": see("eye-usb", "v4l2:/dev/video0"), "csi": see("eye-csi", "csi:0"), "memory": overeat()}
     with open("/dev/console", "w") as console:
         print(f"\nTRIAL {json.dumps(told)}", file=console, flush=True)
     os.sync()

@@ -1,0 +1,130 @@
+"""CSI cameras through GStreamer: a Raspberry Pi's by libcamera, a Jetson's by NVIDIA's Argus.
+
+Rules: the source element is a text, and all that follows it is the same for every board; the bindings are the
+distribution's (they belong to its GStreamer) and are imported only when such a camera is opened; one picture
+waits, the newest; every wait has an end, for the age of a picture is what tells a camera that has stalled.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+
+from edge.core.pacing import Pacer
+from edge.core.values import Frame, Pixels
+from edge.ports import AdapterError, Clock
+
+# Rows of this width are whole cache lines on every board, and the network looks at no more.
+SIZE = "width=1280,height=720"
+TAIL = "videoconvert ! video/x-raw,format=BGR ! appsink name=sink max-buffers=1 drop=true sync=false"
+OPEN_S = 10.0  # to the first picture: sensor, exposure and white balance start up
+STALL_S = 3.0
+NS = 1_000_000_000
+BINDINGS = "sudo apt install python3-gi gir1.2-gstreamer-1.0 gstreamer1.0-plugins-base"
+BOARDS = "sudo apt install gstreamer1.0-libcamera (Raspberry Pi) or nvidia-l4t-gstreamer (Jetson)"
+CABLE = "is the ribbon seated, with its contacts the right way round, and the camera's overlay in config.txt?"
+
+
+def csi(number: int) -> str:
+    """This board's own source for CSI camera `number`, as a pipeline begins. Raises AdapterError.
+
+    Argus first: it exists on a Jetson only, where libcamera may be installed, too, and finds nothing.
+    """
+    gst = load()
+    if gst.ElementFactory.find("nvarguscamerasrc"):
+        scaled = f"video/x-raw(memory:NVMM),{SIZE} ! nvvidconv ! video/x-raw,format=BGRx"
+        return f"nvarguscamerasrc sensor-id={number} ! {scaled}"
+    if gst.ElementFactory.find("libcamerasrc"):
+        # With the format left open libcamera may choose grey; BGR comes from the board's own image processor.
+        return f'libcamerasrc camera-name="{_camera_name(gst, number)}" ! video/x-raw,format=BGR,{SIZE}'
+    cause = "GStreamer has neither libcamerasrc nor nvarguscamerasrc"
+    raise AdapterError("open camera", f"csi:{number}", cause, BOARDS)
+
+
+def _camera_name(gst: Any, number: int) -> str:
+    """In the order of `rpicam-hello --list-cameras`: names downwards, without USB cameras."""
+    provider = gst.DeviceProviderFactory.get_by_name("libcameraprovider")
+    found = [device.get_display_name() for device in provider.get_devices()] if provider else []
+    names = sorted((name for name in found if "usb" not in name), reverse=True)
+    if number < len(names):
+        return str(names[number])
+    raise AdapterError("open camera", f"csi:{number}", f"libcamera finds {len(names)} CSI cameras", CABLE)
+
+
+def load() -> Any:
+    """The module Gst of the distribution's bindings, ready. Raises AdapterError."""
+    try:
+        import gi
+
+        gi.require_version("Gst", "1.0")
+        from gi.repository import Gst
+    except (ImportError, ValueError) as error:
+        raise AdapterError("load", "GStreamer", str(error), BINDINGS) from None
+    Gst.init(None)
+    return Gst
+
+
+class GStreamerSource:
+    """A live camera; `frames` ends only by AdapterError. Opened anew by the next call of `frames`.
+
+    `element` is how the pipeline begins, such as `csi(0)` says it; `shown` is what errors call the camera.
+    """
+
+    lossless = False
+
+    def __init__(self, camera: str, shown: str, element: str, clock: Clock, fps_max: float) -> None:
+        self._camera, self._shown, self._element = camera, shown, element
+        self._clock, self._fps_max = clock, fps_max
+        self._gst = load()
+        self._pipeline: Any = None
+        self._indices = itertools.count()
+
+    def frames(self) -> Iterator[Frame]:
+        self.close()
+        sink, pacer = self._open(), Pacer(self._fps_max)
+        operation, patience_s = "open", OPEN_S
+        while sample := sink.emit("try-pull-sample", int(patience_s * NS)):
+            operation, patience_s = "read", STALL_S
+            now, index = self._clock.monotonic_s(), next(self._indices)
+            if pacer.due(now):
+                yield Frame(self._camera, index, now, self._clock.wall_s(), pixels_of(sample))
+        raise self._failed(operation, self._complaint() or "no more pictures came", CABLE)
+
+    def _open(self) -> Any:
+        """The pipeline, started; what it ends in."""
+        from gi.repository import GLib
+
+        try:
+            self._pipeline = self._gst.parse_launch(f"{self._element} ! {TAIL}")
+        except GLib.Error as error:
+            raise self._failed("open", error.message, BINDINGS) from None
+        if self._pipeline.set_state(self._gst.State.PLAYING) == self._gst.StateChangeReturn.FAILURE:
+            raise self._failed("open", self._complaint() or "it does not start", CABLE)
+        return self._pipeline.get_by_name("sink")
+
+    def _complaint(self) -> str:
+        """What an element of the pipeline has said of its failure, if one has."""
+        message = self._pipeline.get_bus().pop_filtered(self._gst.MessageType.ERROR)
+        if message is None:
+            return ""
+        error, details = message.parse_error()
+        return " ".join([error.message, *(details or "").splitlines()[-1:]])
+
+    def _failed(self, operation: str, cause: str, hint: str) -> AdapterError:
+        return AdapterError(f"{operation} camera", f"{self._camera} ({self._shown})", cause, hint)
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.set_state(self._gst.State.NULL)
+            self._pipeline = None
+
+
+def pixels_of(sample: Any) -> Pixels:
+    """(height, width, 3) uint8 BGR, the caller's own; rows come padded to whole words."""
+    shape, buffer = sample.get_caps().get_structure(0), sample.get_buffer()
+    width, height = shape.get_value("width"), shape.get_value("height")
+    rows = np.frombuffer(buffer.extract_dup(0, buffer.get_size()), np.uint8).reshape(height, -1)
+    return cast(Pixels, rows[:, : width * 3].reshape(height, width, 3).copy())
