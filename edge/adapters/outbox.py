@@ -10,11 +10,11 @@ it back after a restart. A corrupt file is set aside and a new one begun, with n
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,14 +22,17 @@ from pathlib import Path
 
 from edge.core.health import Outflow
 from edge.core.values import Message
+from edge.doorbell import Doorbell
 from edge.ports import AdapterError
+from edge.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 -- One row a message that the broker has not acknowledged. The number of the message is the key, so the table
--- is its own queue, needs no index, and a commit of one event writes two small pages.
+-- is its own queue and needs no index. Row 0 is no message but the books (core.books), as compressed JSON: so
+-- they lie beside the newest messages, and a commit of one event writes one small page.
 CREATE TABLE queue (
     sequence    INTEGER PRIMARY KEY,   -- the device's order, never given twice
     id          TEXT NOT NULL,         -- device:boot:sequence
@@ -48,11 +51,6 @@ CREATE TABLE dead (
     monotonic_s REAL NOT NULL,
     reason      TEXT NOT NULL
 );
--- The books (core.books) as JSON: one row, replaced by every commit.
-CREATE TABLE books (
-    one   INTEGER PRIMARY KEY CHECK (one = 1),
-    value TEXT NOT NULL
-);
 """
 COLUMNS = "sequence, id, kind, topic, payload, monotonic_s"
 
@@ -63,33 +61,7 @@ DROP_FIRST = ("interval", "digest")
 DEAD_MAX = 1_000
 # Acknowledged rows wait for the next commit, which takes them along; a long drain does not wait.
 ACKNOWLEDGED_MAX = 256
-# A small file beside the database says, so many numbers ahead, which number was not passed.
-RESERVE = 1_000
-
-
-class Doorbell:
-    """Wakes a thread that sleeps in `select`: `ring` from any thread, the rest is for the sleeper."""
-
-    def __init__(self) -> None:
-        self._out, self._in = os.pipe()
-        os.set_blocking(self._out, False)
-        os.set_blocking(self._in, False)
-
-    def fileno(self) -> int:
-        return self._out
-
-    def ring(self) -> None:
-        with suppress(BlockingIOError):  # a full pipe rings already
-            os.write(self._in, b"!")
-
-    def clear(self) -> None:
-        with suppress(BlockingIOError):
-            while os.read(self._out, 4096):
-                pass
-
-    def close(self) -> None:
-        os.close(self._out)
-        os.close(self._in)
+HINT = "check the disk and its permissions"
 
 
 class Outbox:
@@ -101,14 +73,13 @@ class Outbox:
 
     def __init__(self, path: Path, rows_max: int = 200_000) -> None:
         self._path, self._rows_max = path, rows_max
-        self._reserve_path = path.with_suffix(".reserve")
+        self._reserve = Reserve(path.with_suffix(".reserve"))
         self._lock = threading.Lock()
         self._acknowledged: set[int] = set()
         self._states: dict[str, Message] = {}
         self._stale: set[str] = set()
         self._rejected = 0
         self._started_anew = self._is_full = False
-        self._reserve = _read_reserve(self._reserve_path)
         self.doorbell = Doorbell()
         self.dropped: Counter[str] = Counter()
         self.floor = 0
@@ -124,14 +95,11 @@ class Outbox:
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError(f"malformed: {found}")
-        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
-            db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        try:
+            _prepare(db)
+        except BaseException:
+            db.close()  # it holds the lock
+            raise
         return db
 
     # -- the pipeline's side
@@ -140,15 +108,13 @@ class Outbox:
     def books(self) -> str | None:
         """The books of the last commit, or None in a new outbox."""
         with self._explained("read the books of"):
-            row = self._db.execute("SELECT value FROM books").fetchone()
-        return None if row is None else str(row[0])
+            return _books(self._db)
 
     def commit(self, messages: Sequence[Message], books: str) -> None:
         """Keep `messages` and `books` together or not at all. Returning means: on disk."""
         with self._explained("write"):
-            if messages and messages[-1].sequence > self._reserve:
-                self._reserve = messages[-1].sequence + RESERVE
-                _write_reserve(self._reserve_path, self._reserve, books)
+            if messages:
+                self._reserve.cover(messages[-1].sequence, books)
             try:
                 self._write(messages, books)
             except sqlite3.DatabaseError as error:
@@ -161,7 +127,7 @@ class Outbox:
     def rewrite(self, change: Callable[[Message], Message]) -> None:
         """Change the payload of messages that wait; `change` returns the others as they are."""
         with self._explained("write"), self._transaction():
-            for row in self._db.execute(f"SELECT {COLUMNS} FROM queue").fetchall():  # noqa: S608
+            for row in self._db.execute(f"SELECT {COLUMNS} FROM queue WHERE sequence > 0").fetchall():  # noqa: S608
                 before = _message(row)
                 if (after := change(before)) is not before:
                     place = (after.payload, before.sequence)
@@ -264,7 +230,7 @@ class Outbox:
         with self._transaction():
             done = self._forget()
             self._db.executemany("INSERT INTO queue VALUES (?, ?, ?, ?, ?, ?)", rows)
-            self._db.execute("INSERT OR REPLACE INTO books VALUES (1, ?)", (books,))
+            _keep_books(self._db, books)
             dropped = self._make_room(self._depth + len(rows) - done)
         self._acknowledged.clear()
         self._depth += len(rows) - done - dropped.total()
@@ -275,7 +241,9 @@ class Outbox:
 
     def _start_anew(self) -> None:
         """Set the corrupt file aside and begin a new one with the books that can be saved."""
-        books = _salvage(self._path) or _reserved_books(self._reserve_path)
+        if hasattr(self, "_db"):
+            self._db.close()
+        books = _salvage(self._path) or self._reserve.books()
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 os.replace(f"{self._path}{suffix}", f"{self._path}.corrupt{suffix}")
@@ -285,13 +253,13 @@ class Outbox:
             self._path,
             extra={"EDGED_EVENT": "outbox-corrupt"},
         )
-        self._started_anew, self.floor = True, self._reserve
+        self._started_anew, self.floor = True, self._reserve.number
         self.dropped["corrupt"] += waiting
         self._acknowledged.clear()
         self._depth = 0
         self._db = self._open()
         if books is not None:
-            self._db.execute("INSERT INTO books VALUES (1, ?)", (books,))
+            _keep_books(self._db, books)
 
     def _forget(self) -> int:
         """Delete the acknowledged rows as part of the open transaction; how many they were."""
@@ -306,10 +274,10 @@ class Outbox:
         for kind in (*DROP_FIRST, None):
             if excess <= dropped.total():
                 break
-            where = "" if kind is None else "WHERE kind = :kind"
+            where = "" if kind is None else "AND kind = :kind"
             rows = self._db.execute(
                 "DELETE FROM queue WHERE sequence IN (SELECT sequence FROM queue"  # noqa: S608
-                f" {where} ORDER BY sequence LIMIT :n) RETURNING kind",
+                f" WHERE sequence > 0 {where} ORDER BY sequence LIMIT :n) RETURNING kind",
                 {"kind": kind, "n": excess - dropped.total()},
             ).fetchall()
             dropped.update(row[0] for row in rows)
@@ -322,7 +290,7 @@ class Outbox:
             self._db.execute("DELETE FROM dead")
 
     def _count(self, table: str) -> int:
-        return int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+        return int(self._db.execute(f"SELECT count(*) FROM {table} WHERE sequence > 0").fetchone()[0])  # noqa: S608
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -345,13 +313,57 @@ class Outbox:
                 raise self._error(operation, error) from error
 
     def _error(self, operation: str, error: Exception) -> AdapterError:
-        hint = "free some space" if "full" in str(error) else "check the disk and its permissions"
+        hints = {"full": "free some space", "locked": "does another edged run with the same --state-dir?"}
+        hint = next((hint for word, hint in hints.items() if word in str(error)), HINT)
         return AdapterError(f"{operation} the outbox", str(self._path), str(error), hint)
 
 
 def _message(row: tuple[int, str, str, str, bytes, float]) -> Message:
     sequence, identity, kind, topic, payload, monotonic_s = row
     return Message(identity, topic, payload, False, kind, sequence, monotonic_s)
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Check the file, have SQLite treat it as the rules say, and bring its tables up to date."""
+    # Alone with the file, SQLite keeps its index of the WAL in memory and not in a third file, whose pages
+    # would reach the disk every half a minute.
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"malformed: {found}")
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 1:
+        _move_books(db)
+    elif version != SCHEMA_VERSION:
+        db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    _books(db)  # they carry a checksum
+
+
+def _move_books(db: sqlite3.Connection) -> None:
+    """From version 1, where the books had a table of their own."""
+    kept = db.execute("SELECT value FROM books").fetchone()
+    db.execute("BEGIN IMMEDIATE")
+    if kept:
+        _keep_books(db, kept[0])
+    db.execute("DROP TABLE books")
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.execute("COMMIT")
+
+
+def _books(db: sqlite3.Connection) -> str | None:
+    row = db.execute("SELECT payload FROM queue WHERE sequence = 0").fetchone()
+    try:
+        return None if row is None else zlib.decompress(row[0]).decode()
+    except zlib.error as error:
+        raise sqlite3.DatabaseError(f"malformed: the books: {error}") from None
+
+
+def _keep_books(db: sqlite3.Connection, books: str) -> None:
+    packed = zlib.compress(books.encode())
+    db.execute("INSERT OR REPLACE INTO queue VALUES (0, '', 'books', '', ?, 0)", (packed,))
 
 
 def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
@@ -362,36 +374,6 @@ def _salvage(path: Path) -> str | None:
     """The books of a corrupt database, if that page can still be read."""
     try:
         with closing(sqlite3.connect(path)) as db:
-            return str(db.execute("SELECT value FROM books").fetchone()[0])
-    except (sqlite3.Error, TypeError):
+            return _books(db)
+    except sqlite3.Error:
         return None
-
-
-def _read_reserve(path: Path) -> int:
-    """The number that was not passed, or 0 in a new outbox."""
-    try:
-        return int(json.loads(path.read_text())["not_passed"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-
-
-def _reserved_books(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_text())["books"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write_reserve(path: Path, not_passed: int, books: str) -> None:
-    """Replace the file as a whole: after a power cut it is the old one or the new one."""
-    draft = path.with_suffix(".draft")
-    with draft.open("w") as file:
-        json.dump({"not_passed": not_passed, "books": books}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,15 @@ from edge.adapters.outbox import ACKNOWLEDGED_MAX, DEAD_MAX, Outbox
 from edge.core.values import Message
 from edge.ports import AdapterError
 from tests.messages import an_entry
+
+VERSION_1 = """
+CREATE TABLE queue (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, kind TEXT NOT NULL, topic TEXT NOT NULL,
+    payload BLOB NOT NULL, monotonic_s REAL NOT NULL);
+CREATE TABLE dead (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, kind TEXT NOT NULL, topic TEXT NOT NULL,
+    payload BLOB NOT NULL, monotonic_s REAL NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE books (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
 
 
 @pytest.fixture
@@ -57,8 +69,7 @@ def test_messages_and_ledger_survive_the_end_of_the_process(path: Path) -> None:
     first = Outbox(path)
     first.commit(entries(1, 2), "old books")
     first.commit(entries(3), "new books")
-    # No close: as after a kill.
-    second = Outbox(path)
+    second = Outbox(as_after_a_kill(path))
     assert numbers(second) == [1, 2, 3]
     assert second.books == "new books"
     assert second.depth == 3
@@ -79,8 +90,51 @@ def test_a_long_drain_does_not_wait_for_a_commit(outbox: Outbox, path: Path) -> 
 
 
 def rows_on_disk(path: Path) -> int:
-    with sqlite3.connect(path) as other:
-        return int(other.execute("SELECT count(*) FROM queue").fetchone()[0])
+    with sqlite3.connect(as_after_a_kill(path)) as other:
+        return int(other.execute("SELECT count(*) FROM queue WHERE sequence > 0").fetchone()[0])
+
+
+def as_after_a_kill(path: Path) -> Path:
+    """What another process finds when ours is gone without a word."""
+    found = Path(tempfile.mkdtemp(dir=path.parent))
+    for file in path.parent.glob("outbox.*"):
+        shutil.copy(file, found)
+    return found / path.name
+
+
+def test_a_second_daemon_is_told_that_the_outbox_is_taken(outbox: Outbox, path: Path) -> None:
+    outbox.commit(entries(1), "books")
+    with pytest.raises(AdapterError, match="does another edged run with the same --state-dir"):
+        Outbox(path)
+    assert numbers(outbox) == [1]
+
+
+def test_an_outbox_of_the_first_version_is_taken_over_with_all_that_waits(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(VERSION_1)
+        for table, *more in (("queue",), ("dead", "refused")):
+            row = (1 + len(more), "door:1:1", "entry", "a/topic", b"payload", 1.5, *more)
+            old.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        old.execute("INSERT INTO books VALUES (1, 'the books')")
+        old.commit()
+    with closing(Outbox(path)) as outbox:
+        assert numbers(outbox) == [1, 2]
+        assert outbox.books == "the books"
+        outbox.commit(entries(3), "newer books")
+    with closing(Outbox(path)) as again:
+        assert (numbers(again), again.books) == ([1, 2, 3], "newer books")
+
+
+def test_damaged_books_are_found_at_the_start(path: Path) -> None:
+    with closing(Outbox(path)) as outbox:
+        outbox.commit(entries(1), "books")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE queue SET payload = x'789c4bcacfcf2e06ffffffff' WHERE sequence = 0")
+        other.commit()
+    with closing(Outbox(path)) as outbox:
+        assert outbox.outflow().started_anew
+        assert outbox.books == "books", "from the file beside it"
+        assert outbox.floor >= 1
 
 
 def test_all_or_nothing(outbox: Outbox) -> None:
@@ -160,7 +214,6 @@ def test_a_folder_that_is_missing_is_explained(tmp_path: Path) -> None:
 
 
 def test_every_commit_is_on_the_disk_before_it_returns(outbox: Outbox) -> None:
-    with sqlite3.connect(outbox._path) as other:
-        assert other.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert outbox._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert outbox._db.execute("PRAGMA synchronous").fetchone()[0] == 2
     assert os.path.exists(f"{outbox._path}-wal")
