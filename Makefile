@@ -103,8 +103,9 @@ deb: $(UV) ## the Debian package: make deb ARCH=amd64|arm64 PY=3.10|3.11|3.13
 
 IMAGES := build/appliance
 DEB_QUICK = $(PYTHON) .ci/deb.py --uv $(UV) --level 0 --out $(IMAGES)
-test-appliance: appliance emulation $(IMAGES)/bookworm-amd64-rtsp.tar $(IMAGES)/bookworm-amd64-vm.tar $(IMAGES)/bookworm-arm64.tar $(IMAGES)/trixie-arm64.tar ## the package in booted and in emulated machines: faults, sandbox, upgrade (root)
+test-appliance: appliance emulation machines ## the package in booted and in emulated machines: faults, sandbox, upgrade (root)
 	@$(DEB_QUICK)/previous --version 0.0.1
+	@$(DEB_QUICK) --python 3.13
 	@$(DEB_QUICK) --arch arm64 --python 3.11
 	@$(DEB_QUICK) --arch arm64 --python 3.13
 	@command -v lintian >/dev/null || $(APT) lintian
@@ -118,6 +119,12 @@ test-appliance-short: appliance ## the part of it that CI runs: a booted Debian,
 appliance: setup $(IMAGES)/bookworm-amd64.tar
 	@$(DEB_QUICK)
 
+# Two at a time: most of it is one processor's work, emulated or not.
+MACHINES := bookworm-arm64 trixie-arm64 bookworm-amd64-rtsp trixie-amd64-vm
+.PHONY: machines
+machines: builders emulation
+	@$(MAKE) --no-print-directory --silent --jobs=2 $(MACHINES:%=$(IMAGES)/%.tar)
+
 # Needs a kernel with binfmt_misc: it hands arm64 programs to qemu.
 .PHONY: emulation
 emulation:
@@ -125,8 +132,11 @@ emulation:
 	@test -e /proc/sys/fs/binfmt_misc/status || $(SUDO) mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
 	@test -e /proc/sys/fs/binfmt_misc/qemu-aarch64 || $(SUDO) update-binfmts --enable qemu-aarch64
 
-$(IMAGES)/%.tar: .ci/image | $(UV)
+.PHONY: builders
+builders:
 	@command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null || $(APT) mmdebstrap systemd-container
+
+$(IMAGES)/%.tar: .ci/image .ci/vimc | $(UV) builders
 	@mkdir -p $(@D) && $(SUDO) .ci/image $* $@
 
 # -- the models, made in an environment of their own (1.5 GB: TensorFlow), from packages pinned by hash

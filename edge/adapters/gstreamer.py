@@ -17,8 +17,8 @@ from edge.core.pacing import Pacer
 from edge.core.values import Frame, Pixels
 from edge.ports import AdapterError, Clock
 
-# Rows of this width are whole cache lines on every board, and the network looks at no more.
-SIZE = "width=1280,height=720"
+# The network looks at no more than this. An image processor may have a grid of its own, so it may give less.
+SIZE, AT_MOST = "width=1280,height=720", "width=[320,1280],height=[240,720]"
 TAIL = "videoconvert ! video/x-raw,format=BGR ! appsink name=sink max-buffers=1 drop=true sync=false"
 OPEN_S = 10.0  # to the first picture: sensor, exposure and white balance start up
 STALL_S = 3.0
@@ -26,6 +26,8 @@ NS = 1_000_000_000
 BINDINGS = "sudo apt install python3-gi gir1.2-gstreamer-1.0 gstreamer1.0-plugins-base"
 BOARDS = "sudo apt install gstreamer1.0-libcamera (Raspberry Pi) or nvidia-l4t-gstreamer (Jetson)"
 CABLE = "is the ribbon seated, with its contacts the right way round, and the camera's overlay in config.txt?"
+
+SAID = "the lines before, in the journal, are what the camera's own software says"
 
 
 def csi(number: int) -> str:
@@ -39,7 +41,7 @@ def csi(number: int) -> str:
         return f"nvarguscamerasrc sensor-id={number} ! {scaled}"
     if gst.ElementFactory.find("libcamerasrc"):
         # With the format left open libcamera may choose grey; BGR comes from the board's own image processor.
-        return f'libcamerasrc camera-name="{_camera_name(gst, number)}" ! video/x-raw,format=BGR,{SIZE}'
+        return f'libcamerasrc camera-name="{_camera_name(gst, number)}" ! video/x-raw,format=BGR,{AT_MOST}'
     cause = "GStreamer has neither libcamerasrc nor nvarguscamerasrc"
     raise AdapterError("open camera", f"csi:{number}", cause, BOARDS)
 
@@ -76,7 +78,7 @@ class GStreamerSource:
     lossless = False
 
     def __init__(self, camera: str, shown: str, element: str, clock: Clock, fps_max: float) -> None:
-        self._camera, self._shown, self._element = camera, shown, element
+        self._camera, self._name, self._element = camera, f"{camera} ({shown})", element
         self._clock, self._fps_max = clock, fps_max
         self._gst = load()
         self._pipeline: Any = None
@@ -91,7 +93,7 @@ class GStreamerSource:
             now, index = self._clock.monotonic_s(), next(self._indices)
             if pacer.due(now):
                 yield Frame(self._camera, index, now, self._clock.wall_s(), pixels_of(sample))
-        raise self._failed(operation, self._complaint() or "no more pictures came", CABLE)
+        raise self._failed(operation, "no more pictures came")
 
     def _open(self) -> Any:
         """The pipeline, started; what it ends in."""
@@ -100,9 +102,9 @@ class GStreamerSource:
         try:
             self._pipeline = self._gst.parse_launch(f"{self._element} ! {TAIL}")
         except GLib.Error as error:
-            raise self._failed("open", error.message, BINDINGS) from None
+            raise AdapterError("open camera", self._name, error.message, BINDINGS) from None
         if self._pipeline.set_state(self._gst.State.PLAYING) == self._gst.StateChangeReturn.FAILURE:
-            raise self._failed("open", self._complaint() or "it does not start", CABLE)
+            raise self._failed("open", "it does not start")
         return self._pipeline.get_by_name("sink")
 
     def _complaint(self) -> str:
@@ -113,8 +115,9 @@ class GStreamerSource:
         error, details = message.parse_error()
         return " ".join([error.message, *(details or "").splitlines()[-1:]])
 
-    def _failed(self, operation: str, cause: str, hint: str) -> AdapterError:
-        return AdapterError(f"{operation} camera", f"{self._camera} ({self._shown})", cause, hint)
+    def _failed(self, operation: str, otherwise: str) -> AdapterError:
+        said = self._complaint()
+        return AdapterError(f"{operation} camera", self._name, said or otherwise, SAID if said else CABLE)
 
     def close(self) -> None:
         if self._pipeline is not None:
@@ -123,8 +126,12 @@ class GStreamerSource:
 
 
 def pixels_of(sample: Any) -> Pixels:
-    """(height, width, 3) uint8 BGR, the caller's own; rows come padded to whole words."""
+    """(height, width, 3) uint8 BGR, the caller's own.
+
+    GStreamer pads rows to whole words; a camera's own buffer may have tight ones and be padded at its end.
+    """
     shape, buffer = sample.get_caps().get_structure(0), sample.get_buffer()
     width, height = shape.get_value("width"), shape.get_value("height")
-    rows = np.frombuffer(buffer.extract_dup(0, buffer.get_size()), np.uint8).reshape(height, -1)
+    stride = min(-(-width * 3 // 4) * 4, buffer.get_size() // height)
+    rows = np.frombuffer(buffer.extract_dup(0, stride * height), np.uint8).reshape(height, stride)
     return cast(Pixels, rows[:, : width * 3].reshape(height, width, 3).copy())

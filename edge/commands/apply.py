@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
             log.info("the sandbox now lets through: %s", ", ".join(sandbox.hosts(config)))
     except OSError as error:
         hint = "run as root" if isinstance(error, PermissionError) else ""
-        raise AdapterError("write", str(error.filename), error.strerror or str(error), hint) from None
+        what = str(error.filename or args.config.parent)
+        raise AdapterError("write", what, error.strerror or str(error), hint) from None
     return 2 if refused else 0
 
 

@@ -1,7 +1,7 @@
 """Looks through a camera from within the daemon's sandbox; prints one JSON object of what it got.
 
-Run by the unit under test in place of the daemon: python3 eye.py v4l2:/dev/video0, or csi:0, or any source
-element of GStreamer's.
+Run by the unit under test in place of the daemon: python3 eye.py v4l2:/dev/video0, or vimc for the kernel's
+virtual CSI camera, or any source element of GStreamer's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def source(name: str) -> Source:
     clock, fps_max = SystemClock(), 10.0
     if name.startswith("v4l2:"):
         return CameraSource("door", Address(name), clock, fps_max)
-    element = csi(0) if name == "csi:0" else name
+    # As `csi:0`, but that libcamera and the kernel do not agree on what vimc calls BGR.
+    element = csi(0).replace("=BGR", "=RGB") if name == "vimc" else name
     return GStreamerSource("door", name, element, clock, fps_max)
 
 
