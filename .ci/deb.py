@@ -52,6 +52,12 @@ FILES = {
     "docs/INSTALL.md": "usr/share/doc/edged/INSTALL.md",
 }
 
+# A clock, and what reads a CSI camera; the daemon asks for neither before it needs them.
+RECOMMENDED = (
+    *("systemd-timesyncd | time-daemon", "python3-gi", "gir1.2-gstreamer-1.0"),
+    *("gstreamer1.0-plugins-base", "gstreamer1.0-libcamera", "libcamera-ipa"),
+)
+
 CONTROL = """\
 Package: edged
 Version: {version}
@@ -59,8 +65,7 @@ Architecture: {arch}
 Maintainer: The edged authors <edged@edged.invalid>
 Installed-Size: {kib}
 Depends: python3 (>= {python}), python3 (<< {next_python}), systemd (>= 249), libc6 (>= 2.31)
-Recommends: systemd-timesyncd | time-daemon, python3-gi, gir1.2-gstreamer-1.0,
- gstreamer1.0-plugins-base, gstreamer1.0-libcamera
+Recommends: {recommends}
 Section: net
 Priority: optional
 Description: camera that counts people and forgets them
@@ -155,6 +160,7 @@ def write_control(tree: Path, version: str, arch: str, python: str) -> None:
     control.mkdir(mode=0o755)
     major, minor = python.split(".")
     fields = {"version": version, "arch": arch, "kib": kib, "python": python}
+    fields["recommends"] = ", ".join(RECOMMENDED)
     write(control / "control", CONTROL.format(next_python=f"{major}.{int(minor) + 1}", **fields))
     write(control / "md5sums", "".join(sums))
     write(control / "conffiles", "/etc/edged/edged.yaml\n")

@@ -228,7 +228,7 @@ def source_of(camera: cfg.Camera, folder: Path, clock: Clock) -> Source:
         return FileSource(camera.id, folder / camera.source.removeprefix("file:"), clock, camera.fps_max)
     fps_max = camera.fps_max or FPS_MAX
     if camera.source.startswith("csi:"):
-        element = csi(int(camera.source.removeprefix("csi:")))
+        element = csi(camera.id, int(camera.source.removeprefix("csi:")))
         return GStreamerSource(camera.id, camera.source, element, clock, fps_max)
     password = secret(camera.password_file) if camera.password_file else ""
     address = Address(camera.source, camera.username or "", password)

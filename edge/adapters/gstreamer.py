@@ -30,7 +30,7 @@ CABLE = "is the ribbon seated, with its contacts the right way round, and the ca
 SAID = "the lines before, in the journal, are what the camera's own software says"
 
 
-def csi(number: int) -> str:
+def csi(camera: str, number: int) -> str:
     """This board's own source for CSI camera `number`, as a pipeline begins. Raises AdapterError.
 
     Argus first: it exists on a Jetson only, where libcamera may be installed, too, and finds nothing.
@@ -41,19 +41,22 @@ def csi(number: int) -> str:
         return f"nvarguscamerasrc sensor-id={number} ! {scaled}"
     if gst.ElementFactory.find("libcamerasrc"):
         # With the format left open libcamera may choose grey; BGR comes from the board's own image processor.
-        return f'libcamerasrc camera-name="{_camera_name(gst, number)}" ! video/x-raw,format=BGR,{AT_MOST}'
+        return (
+            f'libcamerasrc camera-name="{_name_of(gst, camera, number)}" ! video/x-raw,format=BGR,{AT_MOST}'
+        )
     cause = "GStreamer has neither libcamerasrc nor nvarguscamerasrc"
-    raise AdapterError("open camera", f"csi:{number}", cause, BOARDS)
+    raise AdapterError("open camera", f"{camera} (csi:{number})", cause, BOARDS)
 
 
-def _camera_name(gst: Any, number: int) -> str:
+def _name_of(gst: Any, camera: str, number: int) -> str:
     """In the order of `rpicam-hello --list-cameras`: names downwards, without USB cameras."""
     provider = gst.DeviceProviderFactory.get_by_name("libcameraprovider")
     found = [device.get_display_name() for device in provider.get_devices()] if provider else []
     names = sorted((name for name in found if "usb" not in name), reverse=True)
     if number < len(names):
         return str(names[number])
-    raise AdapterError("open camera", f"csi:{number}", f"libcamera finds {len(names)} CSI cameras", CABLE)
+    cause = f"libcamera finds {len(names)} CSI cameras"
+    raise AdapterError("open camera", f"{camera} (csi:{number})", cause, CABLE)
 
 
 def load() -> Any:

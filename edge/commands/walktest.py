@@ -1,6 +1,6 @@
 """Commissions a line: walk over it, in and out by turns, and hear whether each walk was counted, or why not.
 
-Looks through the camera itself, so stop the daemon first if the camera is a USB one. Exit 0: all passed.
+Looks through the camera itself, so stop the daemon first if it is a USB or CSI camera. Exit 0: all passed.
 
   sudo edged walktest --camera entrance --line door
 """

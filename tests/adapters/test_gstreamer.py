@@ -73,6 +73,7 @@ def test_a_camera_that_stalls_is_noticed_within_five_seconds_and_opened_anew() -
                 seen_s.extend(frame.monotonic_s for frame in camera.frames())
             assert seen_s, "pictures came before it stalled"
             assert time.monotonic() - seen_s[-1] < 5.0
+            camera.close()  # before the pipe has more to say
     os.close(writer)
     os.close(reader)
 
@@ -93,10 +94,10 @@ def test_a_board_without_a_camera_says_what_to_look_at() -> None:
     """Without either board's element, what to install; where libcamera is, that it finds none."""
     either = r"apt install gstreamer1\.0-libcamera|libcamera finds 0 CSI cameras \(is the ribbon"
     with pytest.raises(AdapterError, match=either):
-        gstreamer.csi(0)
+        gstreamer.csi("door", 0)
 
 
 def test_without_the_bindings_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gi", None)
     with pytest.raises(AdapterError, match=r"sudo apt install python3-gi gir1\.2-gstreamer-1\.0"):
-        gstreamer.csi(0)
+        gstreamer.csi("door", 0)

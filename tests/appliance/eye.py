@@ -26,7 +26,7 @@ def source(name: str) -> Source:
     if name.startswith("v4l2:"):
         return CameraSource("door", Address(name), clock, fps_max)
     # As `csi:0`, but that libcamera and the kernel do not agree on what vimc calls BGR.
-    element = csi(0).replace("=BGR", "=RGB") if name == "vimc" else name
+    element = csi("door", 0).replace("=BGR", "=RGB") if name == "vimc" else name
     return GStreamerSource("door", name, element, clock, fps_max)
 
 
