@@ -3,7 +3,8 @@
 The rules of this file:
 1. Time is in seconds and length in body heights (the height of a person's own box), never in frames or
    pixels: the same settings serve 5 and 30 frames a second, near and far people.
-2. Only a good score starts a track; a poor one may continue a track that has proved to be a person.
+2. Only a good score starts a track; a poor one may continue a track that has proved to be a person, and only
+   where that person is expected: it must overlap the prediction.
 3. What has never moved is furniture until its score says otherwise, and furniture takes nobody's detections.
 
 Sources: the constant-velocity filter and the loop are SORT's (Bewley et al. 2016); good scores before poor
@@ -37,7 +38,8 @@ class TrackerSettings:
     """One set for all cameras. Lengths are body heights (bh), times seconds."""
 
     score_high: float = 0.45  # starts a track, or continues one
-    score_low: float = 0.15  # only continues one that has been a person before
+    score_low: float = 0.15  # only continues one that has been a person before, ...
+    poor_overlap: float = 0.3  # ... and whose prediction it overlaps by this much
     confirm_s: float = 0.25  # a person is seen for this long ...
     confirm_hits: int = 3  # ... and this often, and has ...
     moved_bh: float = 0.35  # ... moved this far, ...
@@ -166,11 +168,12 @@ class Tracker:
         """Which row takes which detection: by rounds, each from what the rounds before have left, and within
         a round the cheapest pair first."""
         r, s = self._rows, self._set
-        rows, columns, cost = self._pairs(boxes)
+        rows, columns, overlap, cost = self._pairs(boxes)
         lost = self._now - r.seen_s[rows] > s.fresh_s
         good, person = scores[columns] >= s.score_high, r.confirmed[rows]
         turn = np.where(lost, 2, np.where(good, 0, 1))
-        possible = np.flatnonzero(np.where(turn == 0, True, person & (good | ~lost)))
+        poor = person & ~lost & (overlap >= s.poor_overlap)
+        possible = np.flatnonzero(np.where(good, person | ~lost, poor))
         rows, columns, cost, turn = rows[possible], columns[possible], cost[possible], turn[possible]
         like = self._likeness(rows, columns, turn, boxes, pixels)
         cost += s.clothes_weight * (1 - like)
@@ -178,9 +181,9 @@ class Tracker:
         order = order[(turn[order] < 2) | (like[order] >= s.clothes_min)]
         return _take(rows[order].tolist(), columns[order].tolist())
 
-    def _pairs(self, boxes: Floats) -> tuple[Ints, Ints, Floats]:
-        """Rows and detections within reach of each other, and what each pair costs: overlap, distance and
-        change of size, each about 0..1."""
+    def _pairs(self, boxes: Floats) -> tuple[Ints, Ints, Floats, Floats]:
+        """Rows and detections within reach of each other, how far each pair overlaps, and what it costs:
+        overlap, distance and change of size, each about 0..1."""
         r, s, found = self._rows, self._set, _centred(boxes)
         height = r.at[:, 3]
         reach = np.minimum(s.reach_bh + s.reach_bh_per_s * (self._now - r.seen_s), s.reach_bh_max)
@@ -192,7 +195,7 @@ class Tracker:
         near = (distance <= reach[rows]) & (scale <= math.log(s.scale_max))
         rows, columns = rows[near], columns[near]
         overlap = geometry.iou_of_pairs(r.boxes().take(rows, axis=0), boxes.take(columns, axis=0))
-        return rows, columns, 1 - overlap + distance[near] + scale[near]
+        return rows, columns, overlap, 1 - overlap + distance[near] + scale[near]
 
     def _likeness(self, rows: Ints, columns: Ints, turn: Ints, boxes: Floats, pixels: Pixels) -> Floats:
         """How alike the clothes of each pair are, 0..1; looked at only where there is a choice, or a lost

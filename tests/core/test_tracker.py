@@ -77,6 +77,18 @@ def test_a_poor_score_continues_a_person_but_starts_none() -> None:
     assert [(track.id, track.seen) for track in tracks] == [(1, True)]
 
 
+def test_a_poor_box_beside_the_way_is_not_the_person_who_has_gone() -> None:
+    """Something that scores a little, half a width away, when the person is hidden: it does not lead them off."""
+    tracker = Tracker()
+    for index, foot in enumerate(walk(LEFT, RIGHT)):
+        assert foot is not None
+        beside = seen((foot[0], foot[1] - 60), SET.score_low)
+        found = [seen(foot)] if index < 20 else [beside]
+        tracks = tracker.update(found, frame(index))
+        if index == 21:
+            assert [track.seen for track in tracks] == [False]
+
+
 def test_a_box_around_two_who_walk_side_by_side_is_nobody() -> None:
     tracker = Tracker()
     for index, foot in enumerate(walk(LEFT, RIGHT)):
