@@ -78,7 +78,7 @@ def test_a_poor_score_continues_a_person_but_starts_none() -> None:
 
 
 def test_a_poor_box_beside_the_way_is_not_the_person_who_has_gone() -> None:
-    """Something that scores a little, half a width away, when the person is hidden: it does not lead them off."""
+    """While the person is hidden, something near that scores a little does not lead them off."""
     tracker = Tracker()
     for index, foot in enumerate(walk(LEFT, RIGHT)):
         assert foot is not None
