@@ -80,19 +80,25 @@ class Projection:
 
     def hash(self, template: Floats) -> FaceHash:
         """The code of a template of shape (dimensions,); the caller wipes the code after use."""
-        np.einsum("ld,d->l", self._rows, template, out=self._dots)
-        np.greater(self._dots, 0, out=self._signs)
-        words = np.packbits(self._signs, bitorder="little").view(np.uint64)
-        _wipe(self._dots, self._signs)
-        return FaceHash(self.epoch, words)
+        code = self._project(template)
+        _wipe(self._dots)
+        return code
 
     def probe(self, template: Floats) -> FaceProbe:
         """The same, to be looked for among codes; the caller wipes it after use."""
-        code = self.hash(template)
-        weights = np.einsum("ld,d->l", self._rows, template)
-        np.abs(weights, out=weights)
+        code = self._project(template)
+        weights = np.abs(self._dots)
         weights /= max(float(weights.mean()), 1e-12)
+        _wipe(self._dots)
         return FaceProbe(code, weights)
+
+    def _project(self, template: Floats) -> FaceHash:
+        """The code; the values that it is the signs of are left in `_dots`, for the caller to wipe."""
+        np.einsum("ld,d->l", self._rows, template, out=self._dots)
+        np.greater(self._dots, 0, out=self._signs)
+        words = np.packbits(self._signs, bitorder="little").view(np.uint64)
+        _wipe(self._signs)
+        return FaceHash(self.epoch, words)
 
     def wipe(self) -> None:
         """Forget the projection; codes made under it can never be matched again."""

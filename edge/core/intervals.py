@@ -89,7 +89,7 @@ class Quarter:
     cameras: Mapping[str, CameraQuarter] = field(default_factory=dict)
 
     def watched(
-        self, camera: str, elapsed_s: float, occupancy: Mapping[str, int], quality: Quality = "ok"
+        self, camera: str, elapsed_s: float, occupancy: Mapping[str, int], quality: Quality
     ) -> Quarter:
         """`elapsed_s` passed since the camera's last picture, with so many people in its zones, and seen so
         well."""

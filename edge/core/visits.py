@@ -29,9 +29,7 @@ from edge.core.values import FaceHash, FaceProbe, MatchQuality, Visit
 DWELL_BUCKETS_S = (0, 120, 300, 600, 1200, 2400)
 FREE = -1  # the epoch of a slot without a visit
 FAR = np.float32(np.inf)
-NEAR = (
-    0.45  # a code is weighed if less than this share of its bits differs; strangers' differ in half of them
-)
+NEAR = 0.45  # a code is weighed if fewer of its bits differ than this share; of strangers' codes half do
 
 
 @dataclass(frozen=True, slots=True)

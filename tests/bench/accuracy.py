@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,13 +49,16 @@ def main() -> int:
     return 0 if all(verdict.exact for verdict in verdicts if verdict.variant == AS_IT_IS.name) else 1
 
 
-def run(clip: Clip, variant: Variant, detector: Detector) -> Verdict:
-    """One clip through the pipeline, from its first frame to shutdown."""
+def run(
+    clip: Clip, variant: Variant, detector: Detector, look: Callable[[Pipeline], None] = lambda _: None
+) -> Verdict:
+    """One clip through the pipeline, from its first frame to shutdown; `look` is called after each frame."""
     clip = variant.of(clip)
     pipeline, events = Pipeline(clip.scene, detector), list[Event]()
     last = Moment(0, 0.0, 0.0)
     for frame in variant.frames(clip.path):
         events += pipeline.step(frame)
+        look(pipeline)
         last = frame.at
     return judge(clip, variant.name, events + pipeline.close(last))
 

@@ -75,12 +75,13 @@ def frames(path: Path) -> Iterator[Frame]:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A worse recording of the same scene: which frames are left, and what became of their pixels."""
+    """A worse recording of the same scene: which frames are left, what became of their pixels, and where a
+    point (fractions of the picture) now lies."""
 
     name: str
     keep: Callable[[int], bool] = lambda _: True
     pixels: Callable[[Pixels], Pixels] = lambda pixels: pixels
-    mirrored: bool = False
+    place: Callable[[Point], Point] = lambda point: point
 
     def frames(self, path: Path) -> Iterator[Frame]:
         for frame in frames(path):
@@ -90,13 +91,11 @@ class Variant:
     def of(self, clip: Clip) -> Clip:
         """The clip with its geometry as this variant shows it. A mirrored person still enters: `inside` is
         mirrored too."""
-        if not self.mirrored:
-            return clip
         lines = tuple(
-            replace(line, start=_mirror(line.start), end=_mirror(line.end), inside=_mirror(line.inside))
-            for line in clip.scene.lines
+            replace(one, start=self.place(one.start), end=self.place(one.end), inside=self.place(one.inside))
+            for one in clip.scene.lines
         )
-        zones = tuple(replace(z, polygon=tuple(map(_mirror, z.polygon))) for z in clip.scene.zones)
+        zones = tuple(replace(z, polygon=tuple(map(self.place, z.polygon))) for z in clip.scene.zones)
         return replace(clip, scene=replace(clip.scene, lines=lines, zones=zones))
 
 
@@ -124,7 +123,7 @@ DEGRADED = (
     Variant("half the frames", keep=lambda index: index % 2 == 0),
     Variant("10 % dropped, seed 1", keep=_dropped(1, 0.1)),
     Variant("10 % dropped, seed 2", keep=_dropped(2, 0.1)),
-    Variant("mirrored", pixels=lambda p: np.ascontiguousarray(p[:, ::-1]), mirrored=True),
+    Variant("mirrored", pixels=lambda p: np.ascontiguousarray(p[:, ::-1]), place=_mirror),
     Variant("half the size", pixels=_halved),
     Variant("30 % darker", pixels=lambda p: (p * 0.7).astype(np.uint8)),
     Variant("JPEG quality 20", pixels=_recompressed),

@@ -314,8 +314,7 @@ def run(clip: Clip, variant: Variant, args: argparse.Namespace, detector: Detect
     lines = drawn(crowd, first.size, args.seed, args.lines)
     true = [true_events(line, crowd, first.size) for line in lines]
     lines = list(variant.of(replace(clip, scene=Scene("bench", tuple(lines)))).scene.lines)
-    if variant.mirrored:
-        crowd = [mirrored(person, first.size[0]) for person in crowd]
+    crowd = [placed(person, variant, first.size) for person in crowd]
     together = Watch.over(lines, detector)  # so far apart that there is no near view of them
     watches = [Watch.over([line], detector) if args.near else together for line in lines]
     watch(clip, variant, crowd, watches if args.near else [together])
@@ -336,10 +335,11 @@ def run(clip: Clip, variant: Variant, args: argparse.Namespace, detector: Detect
     }
 
 
-def mirrored(person: Person, width: int) -> Person:
-    boxes = person.boxes.copy()
-    boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
-    return replace(person, boxes=boxes)
+def placed(person: Person, variant: Variant, size: tuple[int, int]) -> Person:
+    """Where the variant shows them, in pixels of a picture of this size."""
+    corners = (person.boxes.reshape(-1, 2) / size).tolist()
+    moved = np.array([variant.place((x, y)) for x, y in corners]).reshape(-1, 2, 2) * size
+    return replace(person, boxes=np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1))
 
 
 def show(result: dict[str, Any]) -> None:

@@ -18,30 +18,23 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.core.values import Event, Moment, Pixels, Point
+from edge.core.values import Pixels, Point
 from edge.pipeline import Pipeline
 from edge.ports import Detector
-from tests.bench import seen
-from tests.bench.clips import SHARED, Clip, Verdict, frames, judge, load
+from tests.bench import accuracy, seen
+from tests.bench.clips import SHARED, Clip, Variant, Verdict, load
 
 TIMES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)  # how many times wider and higher the picture is
 GREY = 114
 
 
-def shrunk(clip: Clip, times: float) -> Clip:
-    """The clip's lines and zones in the middle of a picture so many times larger."""
+def shrunk(times: float) -> Variant:
+    """The recording in the middle of a grey picture so many times wider and higher."""
 
-    def moved(point: Point) -> Point:
-        x, y = ((at - 0.5) / times + 0.5 for at in point)
-        return x, y
+    def place(point: Point) -> Point:
+        return (point[0] - 0.5) / times + 0.5, (point[1] - 0.5) / times + 0.5
 
-    scene = clip.scene
-    lines = tuple(
-        replace(line, start=moved(line.start), end=moved(line.end), inside=moved(line.inside))
-        for line in scene.lines
-    )
-    zones = tuple(replace(zone, polygon=tuple(map(moved, zone.polygon))) for zone in scene.zones)
-    return replace(clip, scene=replace(scene, lines=lines, zones=zones, near_view=False))
+    return Variant(f"{times:g} times", pixels=lambda pixels: framed(pixels, times), place=place)
 
 
 def framed(pixels: Pixels, times: float) -> Pixels:
@@ -54,15 +47,14 @@ def framed(pixels: Pixels, times: float) -> Pixels:
 
 
 def run(clip: Clip, times: float, detector: Detector, heights: list[float]) -> Verdict:
-    clip = shrunk(clip, times)
-    pipeline, events = Pipeline(clip.scene, detector), list[Event]()
-    last = Moment(0, 0.0, 0.0)
-    for frame in frames(clip.path):
-        events += pipeline.step(replace(frame, pixels=framed(frame.pixels, times)))
+    """The clip so small, with the whole picture looked at; adds the heights of its people to the network."""
+
+    def measure(pipeline: Pipeline) -> None:
         people = (track for track in pipeline.tracks if track.confirmed and track.seen)
-        heights += [track.box.height * pipeline.scale for track in people]
-        last = frame.at
-    return judge(clip, f"{times:g}", events + pipeline.close(last))
+        heights.extend(track.box.height * pipeline.scale for track in people)
+
+    whole = replace(clip, scene=replace(clip.scene, near_view=False))
+    return accuracy.run(whole, shrunk(times), detector, measure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

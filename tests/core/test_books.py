@@ -15,7 +15,7 @@ def test_the_open_quarter_survives_and_is_partial_after_a_restart() -> None:
     quarter = (
         Quarter(1773568800, partial=False)
         .crossed("cam", "door", Kind.ENTRY)
-        .watched("cam", 0.1, {"till": 2})
+        .watched("cam", 0.1, {"till": 2}, "ok")
         .dwelt("cam", "till", 12.5)
     )
     before = Books(ledger, quarter)

@@ -20,7 +20,7 @@ NOON = 1773568800
 
 def watched(quarter: Quarter, seconds: float, people: int, step_s: float = 0.1) -> Quarter:
     for _ in range(round(seconds / step_s)):
-        quarter = quarter.watched("cam", step_s, {"till": people})
+        quarter = quarter.watched("cam", step_s, {"till": people}, "ok")
     return quarter
 
 
@@ -46,8 +46,8 @@ def test_occupancy_is_weighted_by_time_and_coverage_is_the_share_that_was_watche
 
 def test_a_gap_between_pictures_is_not_watched() -> None:
     quarter = Quarter(NOON, partial=False)
-    assert quarter.watched("cam", GAP_S_MAX + 0.1, {}) is quarter
-    assert quarter.watched("cam", -1.0, {}) is quarter
+    assert quarter.watched("cam", GAP_S_MAX + 0.1, {}, "ok") is quarter
+    assert quarter.watched("cam", -1.0, {}, "ok") is quarter
 
 
 def test_its_quality_is_what_most_of_the_watched_time_was_like() -> None:
