@@ -61,8 +61,8 @@ $(PEERS)/installed: .ci/requirements-peers.lock
 
 .PHONY: accuracy
 accuracy: setup $(PEERS)/installed ## every reference clip beside its truth, as it is and degraded; our tracker beside its peers
-	-@$(PY) -m tests.bench.accuracy --degraded
-	@$(PY) -m tests.bench.tracker
+	-@$(VPY) -m tests.bench.accuracy --degraded
+	@$(VPY) -m tests.bench.tracker
 	@$(PEERS)/bin/python -m tests.bench.peers
 
 format: setup ## rewrite the code the way ruff likes it
