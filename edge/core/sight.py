@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.core import geometry
 from edge.core.terms import Quality
-from edge.core.values import Frame, Track, elapsed_s
+from edge.core.values import Box, Frame, Line, Track, elapsed_s
 
 PERSON_MIN = 24.0  # pixels of height in the network's own picture
 MEMORY_S = 10.0  # of people's presence
@@ -51,3 +51,8 @@ class Sight:
         self._small += part * (float((heights < PERSON_MIN).mean()) - self._small)
         self._hidden += part * (float(hidden.mean()) - self._hidden)
         self._people += part * (len(boxes) - self._people)
+
+
+def stands_at(box: Box, line: Line) -> bool:
+    """Whether the line (in pixels) is within a body's height of this person's anchor."""
+    return geometry.to_segment(line.start, line.end, line.anchor.of(box)) < box.height

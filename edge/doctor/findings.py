@@ -9,6 +9,8 @@ from pathlib import Path
 from edge.config import Config
 from edge.ports import AdapterError
 
+SCORE_MIN = 0.5  # of a person or a face that a finding goes by
+
 
 class Verdict(str, Enum):
     """From well to broken, in this order."""

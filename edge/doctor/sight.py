@@ -13,12 +13,11 @@ from edge import app
 from edge.adapters import tflite
 from edge.adapters.clock import SystemClock
 from edge.adapters.selfcheck import Checked
-from edge.core import geometry
 from edge.core.health import FPS_MIN
-from edge.core.sight import PERSON_MIN
-from edge.core.values import Box, Frame, Line, Scene
-from edge.core.views import Gaze, near_view
-from edge.doctor.findings import Check, Patient, Verdict, failure, ok, warn_if
+from edge.core.sight import PERSON_MIN, stands_at
+from edge.core.values import Box, Frame, Scene
+from edge.core.views import Gaze, View, near_view
+from edge.doctor.findings import SCORE_MIN, Check, Patient, Verdict, failure, ok, warn_if
 from edge.pipeline import blackout
 from edge.ports import AdapterError, Detector
 from edge.walk import DARK
@@ -26,7 +25,6 @@ from edge.walk import DARK
 FRAMES = 30  # of a camera: three seconds
 BLOWN = 235  # mean brightness, of 255
 WHITE, WHITE_SHARE_MAX = 250, 0.25  # a window or an open door burns out this much of the picture
-SCORE_MIN = 0.5
 INFERENCE_MS_MAX = 100.0
 MODELS_S = 600.0  # emulated machines are slow
 
@@ -118,12 +116,13 @@ def tell_near_view(part: str, frames: Sequence[Frame], scene: Scene) -> Iterator
 def measure_people(part: str, frames: Sequence[Frame], scene: Scene, detector: Detector) -> Iterator[Check]:
     """The height of the people at each line, in the pixels of the network's picture where it looks there."""
     gaze, people = Gaze(scene), list[Box]()
+    near = near_view(scene, frames[0].size) if frames else None
     for frame in frames[::3]:
         blackout(frame.pixels, scene.ignore)
         people += [found.box for found in gaze.look(frame, detector.detect) if found.score > SCORE_MIN]
     for line in scene.lines:
         at_line = [box for box in people if stands_at(box, line.scaled(*frames[0].size))]
-        heights = [_height_to_network(box, scene, frames[0].size, detector.side) for box in at_line]
+        heights = [_height_to_network(box, near, frames[0].size, detector.side) for box in at_line]
         if heights:
             found = f"people at line {line.id} are {median(heights):.0f} pixels high to the network"
             remedy = f"{PERSON_MIN:.0f} are needed: hang the camera nearer, or zoom in"
@@ -140,14 +139,8 @@ def _measure_faces(part: str, frames: Sequence[Frame], scene: Scene) -> Iterator
     return measure_faces(part, frames, scene, tflite.FaceDetector(tflite.models_dir(), FINDER_MODEL))
 
 
-def stands_at(box: Box, line: Line) -> bool:
-    """Whether the line is within a body's height of this person's anchor."""
-    return geometry.to_segment(line.start, line.end, line.anchor.of(box)) < box.height
-
-
-def _height_to_network(box: Box, scene: Scene, size: tuple[int, int], network: int) -> float:
+def _height_to_network(box: Box, near: View | None, size: tuple[int, int], network: int) -> float:
     """People who fit into the near view are looked at through it, if there is one."""
-    near = near_view(scene, size)
     fits = near is not None and box.height < near.y2 - near.y1
     side = max(near.x2 - near.x1, near.y2 - near.y1) if near is not None and fits else max(size)
     return box.height * network / side

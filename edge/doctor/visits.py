@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 
 from edge.core.align import Gate
+from edge.core.sight import stands_at
 from edge.core.values import Frame, Scene
-from edge.doctor.findings import Check, ok, warn_if
-from edge.doctor.sight import SCORE_MIN, stands_at
+from edge.doctor.findings import SCORE_MIN, Check, ok, warn_if
 from edge.pipeline import blackout
 from edge.ports import FaceDetector
 from edge.visit.faces import body_under

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from edge.core.sight import Sight
-from edge.core.values import Box, Track
+from edge.core.sight import Sight, stands_at
+from edge.core.values import Box, Line, Track
 from tests.core.paths import box, frame
 
 APART = [box((x, 300)) for x in (100, 300, 500, 700)]
@@ -50,3 +50,9 @@ def test_a_crowd_that_has_dispersed_is_forgiven_and_one_that_has_left_is_remembe
 
 def test_what_is_no_confirmed_person_is_not_looked_at() -> None:
     assert after(60, TINY, confirmed=False) == "ok"
+
+
+def test_who_stands_within_a_body_height_of_the_line_stands_at_it() -> None:
+    line = Line("door", (200, 300), (400, 300), (300, 100))
+    at_it = [stands_at(box((x, 380), height=100), line) for x in (300, 450, 600)]
+    assert at_it == [True, True, False]
