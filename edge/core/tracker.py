@@ -4,7 +4,8 @@ The rules of this file:
 1. Time is in seconds and length in body heights (the height of a person's own box), never in frames or
    pixels: the same settings serve 5 and 30 frames a second, near and far people.
 2. Only a good score starts a track; a poor one may continue a track that has proved to be a person, and only
-   where that person is expected: it must overlap the prediction.
+   where that person is expected, and not for long: what no good score has confirmed for a while is clutter
+   that the track has drifted into.
 3. What has never moved is furniture until its score says otherwise, and furniture takes nobody's detections.
 
 Sources: the constant-velocity filter and the loop are SORT's (Bewley et al. 2016); good scores before poor
@@ -39,7 +40,8 @@ class TrackerSettings:
 
     score_high: float = 0.45  # starts a track, or continues one
     score_low: float = 0.15  # only continues one that has been a person before, ...
-    poor_overlap: float = 0.3  # ... and whose prediction it overlaps by this much
+    poor_overlap: float = 0.3  # ... whose prediction it overlaps by this much, ...
+    poor_s: float = 1.0  # ... and which has had a good score within this time
     confirm_s: float = 0.25  # a person is seen for this long ...
     confirm_hits: int = 3  # ... and this often, and has ...
     moved_bh: float = 0.35  # ... moved this far, ...
@@ -55,7 +57,7 @@ class TrackerSettings:
     clothes_weight: float = 1.5  # how much unlike clothes cost, beside overlap and distance
     clothes_min: float = 0.6  # likeness without which a lost track is not found again
     clothes_s: float = 0.4  # how often the clothes are looked at
-    scatter_bh: tuple[float, float] = (0.07, 0.1)  # the detector's, of centre and size
+    scatter_bh: tuple[float, float] = (0.06, 0.1)  # the detector's, of centre and size
     agility_bh: tuple[float, float] = (0.25, 0.05)  # white acceleration of centre and size, bh/s^2/sqrt(Hz)
     growth_s: float = 0.5  # a change of size dies out in this time: people grow only by coming nearer
     speed_bh_per_s: tuple[float, float] = (1.0, 0.2)  # what a new track may have, one standard deviation
@@ -79,6 +81,7 @@ class _Rows:
     confirmed: Flags
     born_s: Floats
     seen_s: Floats
+    good_s: Floats
     born_at: Floats
     moved: Floats
     colour: Floats
@@ -103,6 +106,7 @@ class _Rows:
             confirmed=np.zeros(n, bool),
             born_s=np.full(n, now),
             seen_s=np.full(n, now),
+            good_s=np.full(n, now),
             born_at=at.copy(),
             moved=np.zeros(n),
             colour=np.zeros((n, COLOURS)),
@@ -172,7 +176,8 @@ class Tracker:
         lost = self._now - r.seen_s[rows] > s.fresh_s
         good, person = scores[columns] >= s.score_high, r.confirmed[rows]
         turn = np.where(lost, 2, np.where(good, 0, 1))
-        poor = person & ~lost & (overlap >= s.poor_overlap)
+        proved = person & (self._now - r.good_s[rows] <= s.poor_s)
+        poor = proved & ~lost & (overlap >= s.poor_overlap)
         possible = np.flatnonzero(np.where(good, person | ~lost, poor))
         rows, columns, cost, turn = rows[possible], columns[possible], cost[possible], turn[possible]
         like = self._likeness(rows, columns, turn, boxes, pixels)
@@ -226,6 +231,7 @@ class Tracker:
         r.rush[rows] -= gain_speed * drag
         r.hits[rows] += 1
         r.score[rows], r.seen_s[rows] = scores, self._now
+        r.good_s[rows[scores >= s.score_high]] = self._now
         mean = r.mean_score[rows]
         r.mean_score[rows] = mean + (scores - mean) / np.minimum(r.hits[rows], 30)
         way = at - r.born_at.take(rows, axis=0)

@@ -72,9 +72,20 @@ def test_a_poor_score_continues_a_person_but_starts_none() -> None:
     path = walk(LEFT, RIGHT)
     for index, foot in enumerate(path):
         assert foot is not None
-        score = 0.8 if index < 20 else SET.score_low
+        score = 0.8 if index % 8 == 0 or index < 20 else SET.score_low
         tracks = tracker.update([seen(foot, score), seen((900, 450), 0.3)], frame(index))
     assert [(track.id, track.seen) for track in tracks] == [(1, True)]
+
+
+@pytest.mark.parametrize("fps", [5, 10, 30])
+def test_poor_scores_alone_keep_nobody_for_long(fps: float) -> None:
+    """Clutter that a person has walked in front of is not that person."""
+    tracker, unseen = Tracker(), list[float]()
+    for index in range(round(4 * fps)):
+        score = 0.8 if index <= fps else SET.score_low
+        tracks = tracker.update([seen(LEFT, score)], frame(index, fps))
+        unseen += [index / fps - 1 for track in tracks if not track.seen]
+    assert min(unseen) == pytest.approx(SET.poor_s, abs=1 / fps + 1e-6)
 
 
 def test_a_poor_box_beside_the_way_is_not_the_person_who_has_gone() -> None:
