@@ -36,13 +36,15 @@ def main() -> int:
         return 2
     clips = [clip for clip in load(args.clips) if not args.only or clip.id in args.only]
     detector = seen.detector(args.remember)
-    verdicts = []
+    verdicts, totals = list[Verdict](), list[str]()
     for variant in (AS_IT_IS, *(DEGRADED if args.degraded else ())):
         print(f"\n{variant.name}\n{'clip':<18}{'true':>10}{'counted':>10}{'matched':>9}  wrong")
         rows = [_shown(run(clip, variant, detector)) for clip in clips]
         exact, wrong, true = sum(row.exact for row in rows), _wrong(rows), sum(row.of for row in rows)
         print(f"{exact} of {len(rows)} exact, {wrong} events wrong of {true}")
+        totals.append(f"{variant.name:<26}{wrong:>6}{exact:>6} of {len(rows)}")
         verdicts += rows
+    print(f"\n{'recording':<26}{'wrong':>6}{'exact':>6}", *totals, sep="\n")
     if args.json:
         found = [asdict(verdict) | {"exact": verdict.exact} for verdict in verdicts]
         args.json.write_text(json.dumps(found, indent=1))

@@ -312,6 +312,7 @@ def run(clip: Clip, variant: Variant, args: argparse.Namespace, detector: Detect
     first, second = (frame for frame, _ in zip(AS_IT_IS.frames(clip.path), range(2), strict=False))
     crowd = people(clip.boxes, first.size)
     lines = drawn(crowd, first.size, args.seed, args.lines)
+    crowd = [turned(person, clip.length) for person in crowd] if variant.backwards else crowd
     true = [true_events(line, crowd, first.size) for line in lines]
     lines = list(variant.of(replace(clip, scene=Scene("bench", tuple(lines)))).scene.lines)
     crowd = [placed(person, variant, first.size) for person in crowd]
@@ -333,6 +334,12 @@ def run(clip: Clip, variant: Variant, args: argparse.Namespace, detector: Detect
         "extra": sum(error.error == "extra" for error in wrong),
         "wrong": [asdict(error) for error in wrong],
     }
+
+
+def turned(person: Person, length: int) -> Person:
+    """Where the recording shows them when it is played backwards."""
+    last = person.first + len(person.boxes) - 1
+    return replace(person, first=length - 1 - last, boxes=person.boxes[::-1])
 
 
 def placed(person: Person, variant: Variant, size: tuple[int, int]) -> Person:
