@@ -32,7 +32,7 @@ PICTURE = (4000, 4000)  # so large that nobody is near its border
 FOOT = (sv.Position.BOTTOM_CENTER,)
 START, END = (2000, 1800), (2000, 2200)
 DOOR = Line("door", START, END, inside=(3000, 2000))
-BARE = CountingSettings(hysteresis_bh=0, hold_s=0, slack_bh=0)
+BARE = CountingSettings(hysteresis_bh=0, hold_s=0, slack_bh=0, begin_bh=0)
 DEFAULT = CountingSettings()
 
 Crossings = list[tuple[int, Kind]]

@@ -28,6 +28,7 @@ class CountingSettings:
 
     hysteresis_bh: float = 0.12  # nearer to a line than this is on neither side
     hold_s: float = 0.2  # a side of a line, or a zone, is taken when it has been held for this long
+    begin_bh: float = 0.03  # a path begins no nearer to a line than this: there its first side is chance
     slack_bh: float = 0.25  # a line reaches this much beyond its drawn ends
     border_bh: float = 0.08  # a box this near to the picture's border touches it
     inward_bh: float = 0.15  # who appears at the border has to come this far in
@@ -123,10 +124,14 @@ class Passage:
     def _trace(self, end: Step | None) -> None:
         """Draw the path on to this step: does it run through the line's segment, and when?
 
-        Who stands exactly on the line has not crossed it: the path waits for the next step off it.
+        Who stands on the line has not crossed it: the path waits for the next step off it, and the path of
+        who is first seen there begins off it.
         """
         start, line, anchor = self._drawn, self._line, self._line.anchor
-        if end is None or not geometry.signed_distance(line, anchor.of(end.box)):
+        if end is None:
+            return
+        least = 0.0 if start else self._set.begin_bh * end.box.height
+        if abs(geometry.signed_distance(line, anchor.of(end.box))) <= least:
             return
         self._drawn = end
         if start is None:
