@@ -144,12 +144,12 @@ class Tracker:
         """All live tracks after this frame, in the order of their birth."""
         found = [d for d in detections if d.score >= self._set.score_low]
         boxes = geometry.rows_of(d.box for d in found)
-        scores = np.array([d.score for d in found])
+        centred, scores = _centred(boxes), np.array([d.score for d in found])
         self._predict(frame.monotonic_s)
-        rows, taken = self._associate(boxes, scores, frame.pixels)
+        rows, taken = self._associate(boxes, centred, scores, frame.pixels)
         if len(rows):
             theirs = boxes.take(taken, axis=0)
-            self._correct(rows, _centred(theirs), scores[taken])
+            self._correct(rows, centred.take(taken, axis=0), scores[taken])
             self._confirm(rows, theirs)
             self._dress(rows, theirs, frame.pixels)
         self._spawn(boxes, scores, taken)
@@ -168,11 +168,11 @@ class Tracker:
         r.drag += dt * r.rush + self._agility * (dt**2 / 2)
         r.rush += self._agility * dt
 
-    def _associate(self, boxes: Floats, scores: Floats, pixels: Pixels) -> tuple[Ints, Ints]:
+    def _associate(self, boxes: Floats, centred: Floats, scores: Floats, pixels: Pixels) -> tuple[Ints, Ints]:
         """Which row takes which detection: by rounds, each from what the rounds before have left, and within
         a round the cheapest pair first."""
         r, s = self._rows, self._set
-        rows, columns, overlap, cost = self._pairs(boxes)
+        rows, columns, overlap, cost = self._pairs(boxes, centred)
         lost = self._now - r.seen_s[rows] > s.fresh_s
         good, person = scores[columns] >= s.score_high, r.confirmed[rows]
         turn = np.where(lost, 2, np.where(good, 0, 1))
@@ -186,10 +186,10 @@ class Tracker:
         order = order[(turn[order] < 2) | (like[order] >= s.clothes_min)]
         return _take(rows[order].tolist(), columns[order].tolist())
 
-    def _pairs(self, boxes: Floats) -> tuple[Ints, Ints, Floats, Floats]:
+    def _pairs(self, boxes: Floats, found: Floats) -> tuple[Ints, Ints, Floats, Floats]:
         """Rows and detections within reach of each other, how far each pair overlaps, and what it costs:
         overlap, distance and change of size, each about 0..1."""
-        r, s, found = self._rows, self._set, _centred(boxes)
+        r, s = self._rows, self._set
         height = r.at[:, 3]
         reach = np.minimum(s.reach_bh + s.reach_bh_per_s * (self._now - r.seen_s), s.reach_bh_max)
         abreast = np.abs(found[:, 0] - r.at[:, :1]) <= (reach * height)[:, None]
@@ -284,9 +284,12 @@ class Tracker:
     def _prune(self, picture: tuple[int, int]) -> None:
         """Forget who has been away too long, or has walked out of the picture."""
         r, s = self._rows, self._set
+        unseen_s = self._now - r.seen_s
+        if (unseen_s <= s.tentative_s).all():  # the shortest memory, and most frames end here
+            return
         outside = ((r.at[:, :2] < 0) | (r.at[:, :2] > picture)).any(axis=1)
         memory_s = np.where(r.confirmed, np.where(outside, s.fresh_s, s.memory_s), s.tentative_s)
-        alive = self._now - r.seen_s <= memory_s
+        alive = unseen_s <= memory_s
         if not alive.all():
             self._rows = r.keep(alive)
 
