@@ -315,7 +315,8 @@ def run(clip: Clip, variant: Variant, args: argparse.Namespace, detector: Detect
     crowd = [turned(person, clip.length) for person in crowd] if variant.backwards else crowd
     true = [true_events(line, crowd, first.size) for line in lines]
     lines = list(variant.of(replace(clip, scene=Scene("bench", tuple(lines)))).scene.lines)
-    crowd = [placed(person, variant, first.size) for person in crowd]
+    shown = next(variant.frames(clip.path)).size
+    crowd = [placed(person, variant, first.size, shown) for person in crowd]
     together = Watch.over(lines, detector)  # so far apart that there is no near view of them
     watches = [Watch.over([line], detector) if args.near else together for line in lines]
     watch(clip, variant, crowd, watches if args.near else [together])
@@ -342,10 +343,10 @@ def turned(person: Person, length: int) -> Person:
     return replace(person, first=length - 1 - last, boxes=person.boxes[::-1])
 
 
-def placed(person: Person, variant: Variant, size: tuple[int, int]) -> Person:
-    """Where the variant shows them, in pixels of a picture of this size."""
+def placed(person: Person, variant: Variant, size: tuple[int, int], shown: tuple[int, int]) -> Person:
+    """Where the variant shows them: marked in a picture of `size` pixels, and shown in one of `shown`."""
     corners = (person.boxes.reshape(-1, 2) / size).tolist()
-    moved = np.array([variant.place((x, y)) for x, y in corners]).reshape(-1, 2, 2) * size
+    moved = np.array([variant.place((x, y)) for x, y in corners]).reshape(-1, 2, 2) * shown
     return replace(person, boxes=np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1))
 
 
