@@ -98,9 +98,10 @@ class Variant:
             for one in clip.scene.lines
         )
         zones = tuple(replace(z, polygon=tuple(map(self.place, z.polygon))) for z in clip.scene.zones)
-        events = tuple((clip.length - 1 - at, OTHER_WAY[kind]) for at, kind in reversed(clip.events))
-        scene = replace(clip.scene, lines=lines, zones=zones)
-        return replace(clip, scene=scene, events=events if self.backwards else clip.events)
+        events = clip.events
+        if self.backwards:
+            events = tuple((clip.length - 1 - at, OTHER_WAY[kind]) for at, kind in reversed(events))
+        return replace(clip, scene=replace(clip.scene, lines=lines, zones=zones), events=events)
 
 
 OTHER_WAY = {Kind.ENTRY.value: Kind.EXIT.value, Kind.EXIT.value: Kind.ENTRY.value}

@@ -315,8 +315,8 @@ def run(clip: Clip, variant: Variant, args: argparse.Namespace, detector: Detect
     crowd = [turned(person, clip.length) for person in crowd] if variant.backwards else crowd
     true = [true_events(line, crowd, first.size) for line in lines]
     lines = list(variant.of(replace(clip, scene=Scene("bench", tuple(lines)))).scene.lines)
-    shown = next(variant.frames(clip.path)).size
-    crowd = [placed(person, variant, first.size, shown) for person in crowd]
+    height, width = variant.pixels(first.pixels).shape[:2]
+    crowd = [placed(person, variant, first.size, (width, height)) for person in crowd]
     together = Watch.over(lines, detector)  # so far apart that there is no near view of them
     watches = [Watch.over([line], detector) if args.near else together for line in lines]
     watch(clip, variant, crowd, watches if args.near else [together])
