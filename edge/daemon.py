@@ -21,7 +21,7 @@ from typing import Protocol
 from edge.adapters.slot import LatestSlots, WhenFull
 from edge.adapters.systemd import Notifier, watchdog_s
 from edge.core.health import CameraVitals, Vitals
-from edge.core.values import Frame, Moment
+from edge.core.values import Crossing, Frame, Moment
 from edge.core.wire import Contract
 from edge.pipeline import Pipeline
 from edge.ports import AdapterError, Clock, Source
@@ -78,9 +78,17 @@ class Camera:
 
     def step(self, frame: Frame, recorder: Recorder) -> None:
         events = self.pipeline.step(frame)
+        for event in events:
+            if isinstance(event, Crossing):
+                self._explain(event)
         recorder.record(self.id, frame.at, events, self.pipeline.quality)
         self.frames += 1
         self.last = frame.at
+
+    def _explain(self, crossing: Crossing) -> None:
+        words, fields = "camera %s, frame %d: %s at line %s, track %d: %s", {"EDGED_CAMERA": self.id}
+        where = self.id, crossing.at.frame, crossing.kind.value, crossing.line
+        log.debug(words, *where, crossing.track, crossing.reason, extra=fields)
 
 
 class Daemon:
